@@ -1,0 +1,1 @@
+"""Samples in, risk out; knows nothing of Kafka or Redis."""

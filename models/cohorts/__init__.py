@@ -1,0 +1,1 @@
+"""Cohorts of ECGs to train and judge the model on."""

@@ -1,0 +1,1 @@
+"""Training: cohort in, bundle out."""

@@ -1,0 +1,1 @@
+"""The contracts: Avro schemas, the frozen types they carry, codec and registry."""

@@ -1,0 +1,40 @@
+"""The errors of Diastole: a small tree whose leaves state what the caller must do.
+
+::
+
+    DiastoleError
+    ├── PoisonError       this one record can never be processed: dead-letter it, go on with the rest
+    ├── RetriableError    nothing is wrong with the record: wait and do the same again
+    └── ConfigurationError   the operator must change something: refuse to start
+
+Callers branch on the class attribute ``retriable`` and write ``code`` into dead-letter headers. A message
+never contains patient identifiers: it is copied into logs and headers.
+"""
+
+from typing import ClassVar
+
+
+class DiastoleError(Exception):
+    """Root of the tree."""
+
+    code: ClassVar[str] = "ERROR"
+    retriable: ClassVar[bool] = False
+
+
+class PoisonError(DiastoleError):
+    """This record can never be processed; it costs itself, not its batch."""
+
+    code: ClassVar[str] = "POISON"
+
+
+class RetriableError(DiastoleError):
+    """The same work may succeed later; nothing may be acknowledged until it did."""
+
+    code: ClassVar[str] = "RETRIABLE"
+    retriable: ClassVar[bool] = True
+
+
+class ConfigurationError(DiastoleError):
+    """The operator must act before this can run; the message says how."""
+
+    code: ClassVar[str] = "CONFIGURATION"

@@ -1,0 +1,46 @@
+"""Deterministic ids: doing anything twice yields the same id, so it changes nothing."""
+
+import hashlib
+import uuid
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+#: Namespace of all ids of Diastole: UUIDv5 of the DNS namespace and this name. Changing it changes every id.
+NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_DNS, "diastole.ecg")
+
+
+def _id(kind: str, *parts: str) -> str:
+    # Length-prefixed, so that ("a", "bc") and ("ab", "c") differ.
+    name = kind + "".join(f"|{len(part)}:{part}" for part in parts)
+    return str(uuid.uuid5(NAMESPACE, name))
+
+
+def ecg_id(*, source_uid: str, patient_id: str, acquired_at: datetime, samples: npt.NDArray[np.int16]) -> str:
+    """Id of one ECG: of the source's own UID where there is one, else of patient, time and samples.
+
+    Parameters
+    ----------
+    source_uid : str
+        The UID the source gave it (DICOM SOP Instance UID, aECG id); empty when it gave none.
+    acquired_at : datetime
+        Aware; converted to UTC, so the same instant in any zone gives the same id.
+    samples : numpy.ndarray
+        int16, (n_leads, n_samples).
+    """
+    if source_uid:
+        return _id("ecg", source_uid)
+    digest = hashlib.sha256(samples.astype("<i2").tobytes()).hexdigest()
+    return _id("ecg", patient_id, acquired_at.astimezone(UTC).isoformat(timespec="microseconds"), digest)
+
+
+def alert_id(*, policy_version: str, patient_id: str, episode_ecg_id: str, kind: str) -> str:
+    """Id of one alert: an episode raises each kind of alert at most once."""
+    return _id("alert", policy_version, patient_id, episode_ecg_id, kind)
+
+
+def alarm_id(*, kind: str, source: str, started_at: datetime) -> str:
+    """Id of one technical alarm."""
+    return _id("alarm", kind, source, started_at.astimezone(UTC).isoformat(timespec="microseconds"))

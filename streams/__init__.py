@@ -1,0 +1,1 @@
+"""The running system: feeds, stages, and the topology that wires them."""

@@ -1,0 +1,1 @@
+"""The rim: the only modules that touch Kafka, Redis and other services."""

@@ -1,0 +1,1 @@
+"""What hospitals export, turned into EcgRecorded."""

@@ -1,0 +1,48 @@
+"""Which topic feeds which stage: the one file that knows topic names and their order.
+
+::
+
+    ecg.recorded.v1 ─▶ featurize ─▶ ecg.featurized.v1 ─▶ infer ─▶ ecg.risk.v1 ─┬─▶ history
+                                                                               └─▶ alert ─▶ ecg.alert.v1
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+ECG_RECORDED: Final = "ecg.recorded.v1"
+ECG_FEATURIZED: Final = "ecg.featurized.v1"
+ECG_RISK: Final = "ecg.risk.v1"
+ECG_ALERT: Final = "ecg.alert.v1"
+CARE_AUDIT: Final = "care.audit.v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What one stage reads and where its results go; None when its effects are not on Kafka."""
+
+    stage: str
+    consumes: str
+    produces: str | None
+
+    @property
+    def group(self) -> str:
+        """Consumer group of the stage; each stage scales by itself."""
+        return f"diastole-{self.stage}"
+
+
+ROUTES: Final = {
+    route.stage: route
+    for route in (
+        Route(stage="featurize", consumes=ECG_RECORDED, produces=ECG_FEATURIZED),
+        Route(stage="infer", consumes=ECG_FEATURIZED, produces=ECG_RISK),
+        Route(stage="history", consumes=ECG_RISK, produces=None),
+        Route(stage="alert", consumes=ECG_RISK, produces=ECG_ALERT),
+    )
+}
+
+TOPICS: Final = (ECG_RECORDED, ECG_FEATURIZED, ECG_RISK, ECG_ALERT, CARE_AUDIT)
+
+
+def dead_letter_topic(topic: str) -> str:
+    """Where records of ``topic`` go that cannot be processed."""
+    return f"{topic}.dlq"
