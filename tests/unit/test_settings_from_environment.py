@@ -1,0 +1,38 @@
+import pytest
+from pydantic import ValidationError
+
+from schemas.errors import ConfigurationError
+from streams.settings import Settings, load_settings
+
+
+def test_environment_is_read_with_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIASTOLE_BROKER", "kafka://a:1, b:2")
+    monkeypatch.setenv("DIASTOLE_MAINS_HZ", "60")
+    settings = load_settings()
+    assert settings.broker == "a:1,b:2"
+    assert settings.mains_hz == 60
+
+
+def test_an_option_wins_over_the_environment_and_none_means_not_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DIASTOLE_MAX_DELAY_MS", "7")
+    assert load_settings(max_delay_ms=None).max_delay_ms == 7
+    assert load_settings(max_delay_ms=9).max_delay_ms == 9
+
+
+def test_every_wrong_setting_gets_one_line_naming_its_variable() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(broker="nowhere", batch_max_items=0, redis_url="http://secret@x")
+    lines = str(caught.value).splitlines()
+    assert sorted(line.split(":")[0] for line in lines) == [
+        "DIASTOLE_BATCH_MAX_ITEMS",
+        "DIASTOLE_BROKER",
+        "DIASTOLE_REDIS_URL",
+    ]
+    assert "secret" not in str(caught.value)
+
+
+def test_settings_cannot_be_changed_after_the_check() -> None:
+    with pytest.raises(ValidationError):
+        Settings().broker = "x:1"
