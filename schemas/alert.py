@@ -8,7 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.featurized import Measurements, Quality
-from schemas.risk import Contribution, Motion
+from schemas.invariants import (
+    MAX_TEXT_CHARS,
+    freeze_array,
+    require,
+    require_number,
+    require_patient,
+    require_text,
+    require_texts,
+    require_utc,
+    require_uuid,
+)
+from schemas.risk import RHYTHM_STRIP_SAMPLES, Contribution, Motion, require_interval
 
 
 class AlertKind(StrEnum):
@@ -97,6 +108,28 @@ class AlertRaised:
     site_id: str = ""
     ward_id: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse an alert that contradicts itself; raises InvalidRecordError."""
+        for field in ("alert_id", "episode_ecg_id", "ecg_id", "before_ecg_id"):
+            require_uuid(field, getattr(self, field))
+        require_patient(self.patient_id)
+        for field in ("acquired_at", "assessed_at", "published_at", "before_acquired_at"):
+            require_utc(field, getattr(self, field))
+        require_interval(self.probability, self.probability_low, self.probability_high)
+        require_texts(self, ("policy_version", "bundle_version", "bundle_sha256", "site_id", "ward_id"))
+        require_text("change_text", self.change_text, MAX_TEXT_CHARS)
+        require_text("not_for_text", self.not_for_text, MAX_TEXT_CHARS)
+        freeze_array(self, "rhythm_strip_uv", np.int16, (RHYTHM_STRIP_SAMPLES,))
+        _require_before(self)
+
+
+def _require_before(alert: AlertRaised) -> None:
+    require_number("probability_before", alert.probability_before, 0, 1)
+    absent = {
+        each is None for each in (alert.probability_before, alert.before_ecg_id, alert.before_acquired_at)
+    }
+    require(len(absent) == 1, "probability_before, before_ecg_id, before_acquired_at", "must come together")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertClosed:
@@ -111,6 +144,15 @@ class AlertClosed:
     policy_version: str
     site_id: str = ""
     ward_id: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot end an alert; raises InvalidRecordError."""
+        require_uuid("alert_id", self.alert_id)
+        require_uuid("ecg_id", self.ecg_id)
+        require_patient(self.patient_id)
+        require_utc("acquired_at", self.acquired_at)
+        require_number("probability", self.probability, 0, 1)
+        require_texts(self, ("policy_version", "site_id", "ward_id"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +176,14 @@ class TechnicalAlarm:
     started_at: datetime
     message: str
     action_text: str
+
+    def __post_init__(self) -> None:
+        """Refuse an alarm nobody could place; raises InvalidRecordError."""
+        require_uuid("alarm_id", self.alarm_id)
+        require_text("source", self.source, min_chars=1)
+        require_utc("started_at", self.started_at)
+        require_text("message", self.message, MAX_TEXT_CHARS)
+        require_text("action_text", self.action_text, MAX_TEXT_CHARS)
 
 
 Alert = AlertRaised | AlertClosed | TechnicalAlarm

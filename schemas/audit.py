@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from schemas.invariants import MAX_TEXT_CHARS, require_text, require_utc, require_uuid
+
 
 class CareVerb(StrEnum):
     """What was done to an alert."""
@@ -29,3 +31,12 @@ class CareAction:
     acted_at: datetime
     origin: str
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse an act without actor or time; raises InvalidRecordError."""
+        require_uuid("action_id", self.action_id)
+        require_uuid("alert_id", self.alert_id)
+        require_text("actor", self.actor, min_chars=1)
+        require_utc("acted_at", self.acted_at)
+        require_text("origin", self.origin)
+        require_text("reason", self.reason, MAX_TEXT_CHARS)

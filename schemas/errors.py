@@ -4,6 +4,9 @@
 
     DiastoleError
     ├── PoisonError       this one record can never be processed: dead-letter it, go on with the rest
+    │   ├── DecodeError           its bytes are not the Avro they claim to be
+    │   ├── UnknownSchemaError    nobody knows the schema it names
+    │   └── InvalidRecordError    it decodes, but says what cannot be
     ├── RetriableError    nothing is wrong with the record: wait and do the same again
     └── ConfigurationError   the operator must change something: refuse to start
 
@@ -25,6 +28,24 @@ class PoisonError(DiastoleError):
     """This record can never be processed; it costs itself, not its batch."""
 
     code: ClassVar[str] = "POISON"
+
+
+class DecodeError(PoisonError):
+    """The bytes are not the Avro they claim to be."""
+
+    code: ClassVar[str] = "DECODE"
+
+
+class UnknownSchemaError(PoisonError):
+    """The schema the message names is not known, or not one of ours."""
+
+    code: ClassVar[str] = "UNKNOWN_SCHEMA"
+
+
+class InvalidRecordError(PoisonError):
+    """The record breaks a rule every record of its type obeys; the message names field and rule."""
+
+    code: ClassVar[str] = "INVALID_RECORD"
 
 
 class RetriableError(DiastoleError):

@@ -6,6 +6,19 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
+from schemas.invariants import (
+    MAX_AGE_YEARS,
+    freeze_array,
+    require,
+    require_codes,
+    require_number,
+    require_numbers,
+    require_patient,
+    require_text,
+    require_texts,
+    require_utc,
+    require_uuid,
+)
 from schemas.recorded import Sex, Urgency
 
 #: Sample rate, length and leads of the model input. Fixed by the bundle's input contract: ECGFounder and our
@@ -34,6 +47,11 @@ class Quality:
     score: float
     reasons: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse a score outside 0 to 1; raises InvalidRecordError."""
+        require_number("quality.score", self.score, 0, 1)
+        require_codes("quality.reasons", self.reasons)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurements:
@@ -61,6 +79,10 @@ class Measurements:
     t_v5_mv: float | None = None
     st_v5_mv: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse NaN and infinities: an absent feature is None; raises InvalidRecordError."""
+        require_numbers(self, Measurements.__slots__)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageTiming:
@@ -70,6 +92,13 @@ class StageTiming:
     queue_ms: float
     work_ms: float
     batch_size: int
+
+    def __post_init__(self) -> None:
+        """Refuse negative times and empty batches; raises InvalidRecordError."""
+        require_text("timings.stage", self.stage, min_chars=1)
+        require_number("timings.queue_ms", self.queue_ms, low=0)
+        require_number("timings.work_ms", self.work_ms, low=0)
+        require(self.batch_size >= 1, "timings.batch_size", "must be at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,3 +132,21 @@ class EcgFeaturized:
     has_pacemaker: bool | None = None
     urgency: Urgency = Urgency.ROUTINE
     timings: tuple[StageTiming, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a featurized ECG; raises InvalidRecordError."""
+        require_uuid("ecg_id", self.ecg_id)
+        require_patient(self.patient_id)
+        require_utc("acquired_at", self.acquired_at)
+        require_utc("published_at", self.published_at)
+        require_number("age_years", self.age_years, 0, MAX_AGE_YEARS)
+        require_texts(self, ("site_id", "ward_id", "device_id"))
+        freeze_array(self, "model_input_uv", np.int16, (MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES))
+        has_input = self.model_input_uv is not None
+        require(
+            has_input == self.quality.acceptable,
+            "model_input_uv",
+            "must be there when quality is acceptable only",
+        )
+        inside = not self.r_peaks or (min(self.r_peaks) >= 0 and max(self.r_peaks) < MODEL_INPUT_SAMPLES)
+        require(inside, "r_peaks", "must lie within the model input")

@@ -7,6 +7,33 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from schemas.invariants import (
+    MAX_AGE_YEARS,
+    freeze_array,
+    require,
+    require_number,
+    require_patient,
+    require_text,
+    require_texts,
+    require_utc,
+    require_uuid,
+)
+
+#: Sample rates a record may claim at all. What lies within, but outside the 100–2000 Hz that can be
+#: conditioned, is a lawful record that featurize answers for; what lies outside is a broken feed.
+MIN_SAMPLE_RATE_HZ = 50.0
+MAX_SAMPLE_RATE_HZ = 4000.0
+
+#: 16 leads cover the 12 standard ones and V3R, V4R, V7–V9 or Frank's X, Y, Z in part.
+MAX_LEADS = 16
+MAX_LEAD_NAME_CHARS = 16
+
+#: All leads together: 12 leads × 1000 Hz × 5 min, and some; 8 MB, the largest message the topics take.
+MAX_SAMPLES = 4_000_000
+
+#: 1 mV per unit: int16 then spans ±32 V, more than any electrode sees.
+MAX_UV_PER_UNIT = 1000.0
+
 
 class Sex(StrEnum):
     """Sex as the source states it."""
@@ -69,3 +96,32 @@ class EcgRecorded:
     source_system: str = ""
     source_format: str = ""
     source_uid: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be an ECG; raises InvalidRecordError."""
+        require_uuid("ecg_id", self.ecg_id)
+        require_patient(self.patient_id)
+        require_utc("acquired_at", self.acquired_at)
+        require_number("sample_rate_hz", self.sample_rate_hz, MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ)
+        require_number("uv_per_unit", self.uv_per_unit, high=MAX_UV_PER_UNIT)
+        require(self.uv_per_unit > 0, "uv_per_unit", "must be above 0")
+        require_number("age_years", self.age_years, 0, MAX_AGE_YEARS)
+        require_texts(
+            self, ("site_id", "ward_id", "device_id", "source_system", "source_format", "source_uid")
+        )
+        _require_leads(self.lead_names)
+        _require_samples(self)
+
+
+def _require_leads(lead_names: tuple[str, ...]) -> None:
+    require(1 <= len(lead_names) <= MAX_LEADS, "lead_names", f"must name 1 to {MAX_LEADS} leads")
+    require(len(set(lead_names)) == len(lead_names), "lead_names", "must differ from each other")
+    for name in lead_names:
+        require_text("lead_names", name, max_chars=MAX_LEAD_NAME_CHARS, min_chars=1)
+
+
+def _require_samples(ecg: EcgRecorded) -> None:
+    freeze_array(ecg, "samples", np.int16)
+    require(ecg.samples.ndim == 2, "samples", "must be (n_leads, n_samples)")
+    require(ecg.samples.shape[0] == len(ecg.lead_names), "samples", "must have one row per lead name")
+    require(1 <= ecg.samples.size <= MAX_SAMPLES, "samples", f"must hold 1 to {MAX_SAMPLES} samples in all")

@@ -8,7 +8,27 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.featurized import Measurements, Quality, StageTiming
+from schemas.invariants import (
+    MAX_AGE_YEARS,
+    MAX_TEXT_CHARS,
+    freeze_array,
+    require,
+    require_codes,
+    require_number,
+    require_numbers,
+    require_patient,
+    require_text,
+    require_texts,
+    require_utc,
+    require_uuid,
+)
 from schemas.recorded import Sex, Urgency
+
+#: Velocities of two walls over one cycle, normalised to this many samples: the shape the motion head yields.
+MOTION_WALLS = 2  # septal, lateral
+MOTION_SAMPLES = 128
+
+RHYTHM_STRIP_SAMPLES = 1250  # 10 s × 125 Hz
 
 
 class Phenotype(StrEnum):
@@ -25,6 +45,11 @@ class Contribution:
 
     name: str
     log_odds: float
+
+    def __post_init__(self) -> None:
+        """Refuse a part without a name or a finite number; raises InvalidRecordError."""
+        require_text("contributions.name", self.name, min_chars=1)
+        require_number("contributions.log_odds", self.log_odds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,6 +71,12 @@ class Motion:
     e_prime_lateral_cm_s: float | None = None
     a_prime_septal_cm_s: float | None = None
     a_prime_lateral_cm_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse curves of another shape or with gaps; raises InvalidRecordError."""
+        freeze_array(self, "velocities_cm_s", np.float32, (MOTION_WALLS, MOTION_SAMPLES))
+        require(bool(np.isfinite(self.velocities_cm_s).all()), "velocities_cm_s", "must be finite")
+        require_numbers(self, Motion.__slots__[1:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,3 +129,42 @@ class RiskAssessed:
     sex: Sex = Sex.UNKNOWN
     urgency: Urgency = Urgency.ROUTINE
     timings: tuple[StageTiming, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse an assessment that contradicts itself; raises InvalidRecordError."""
+        require_uuid("ecg_id", self.ecg_id)
+        require_patient(self.patient_id)
+        for field in ("acquired_at", "published_at", "assessed_at"):
+            require_utc(field, getattr(self, field))
+        require_texts(self, ("bundle_version", "bundle_sha256", "site_id", "ward_id", "device_id"))
+        require_text("not_for_text", self.not_for_text, MAX_TEXT_CHARS)
+        require_number("age_years", self.age_years, 0, MAX_AGE_YEARS)
+        require_interval(self.probability, self.probability_low, self.probability_high)
+        freeze_array(self, "rhythm_strip_uv", np.int16, (RHYTHM_STRIP_SAMPLES,))
+        _require_answer(self)
+
+
+def require_interval(probability: float | None, low: float | None, high: float | None) -> None:
+    """Refuse a probability outside 0 to 1, or an interval that does not hold it.
+
+    Raises
+    ------
+    InvalidRecordError
+        Also when only one end of the interval is there, or an interval without a probability.
+    """
+    require_number("probability", probability, 0, 1)
+    require((low is None) == (high is None), "probability_low, probability_high", "must come together")
+    if low is None or high is None:
+        return
+    require(probability is not None, "probability_low, probability_high", "must come with a probability")
+    require_number("probability_low", low, 0, 1 if probability is None else probability)
+    require_number("probability_high", high, probability or 0, 1)
+
+
+def _require_answer(risk: RiskAssessed) -> None:
+    require_codes("not_scored_reasons", risk.not_scored_reasons)
+    scored = risk.phenotype is not Phenotype.NOT_SCORED
+    require(scored == (risk.probability is not None), "probability", "must be there exactly when scored")
+    require(
+        scored == (not risk.not_scored_reasons), "not_scored_reasons", "must be there exactly when not scored"
+    )

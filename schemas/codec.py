@@ -1,0 +1,197 @@
+"""Records to bytes and back, in the Confluent wire format.
+
+::
+
+    byte 0       0x00
+    bytes 1–4    schema id, big-endian
+    the rest     Avro body
+
+Newer clients put the id into the header ``__value_schema_id`` instead: ``0x00`` and the 4-byte id, or
+``0x01`` and a 16-byte GUID; the value is then the bare body. Both are read, the first is written.
+"""
+
+import struct
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from fastavro import schemaless_reader, schemaless_writer
+from fastavro.read import SchemaResolutionError
+from fastavro.schema import SchemaParseException
+
+from schemas.alert import AlertClosed, AlertRaised, TechnicalAlarm
+from schemas.audit import CareAction
+from schemas.errors import DecodeError, InvalidRecordError, UnknownSchemaError
+from schemas.featurized import EcgFeaturized
+from schemas.mapping import from_plain, to_plain
+from schemas.recorded import EcgRecorded
+from schemas.registry import NAMESPACE, ParsedSchema, SchemaId, SchemaRegistry, current_schema
+from schemas.risk import RiskAssessed
+
+R = TypeVar("R")
+
+Headers = Iterable[tuple[str, bytes]] | Mapping[str, bytes]
+
+RECORD_TYPES: Final[Mapping[str, type]] = {
+    record_type.__name__: record_type
+    for record_type in (
+        EcgRecorded,
+        EcgFeaturized,
+        RiskAssessed,
+        AlertRaised,
+        AlertClosed,
+        TechnicalAlarm,
+        CareAction,
+    )
+}
+
+SCHEMA_ID_HEADER: Final = "__value_schema_id"
+
+#: Twice the largest lawful record (4e6 samples × 2 bytes): longer payloads are not even looked at, which bounds
+#: the memory a hostile one can cost.
+MAX_PAYLOAD_BYTES: Final = 16 * 1024 * 1024
+
+_PREFIX = struct.Struct(">BI")
+_BY_NUMBER, _BY_GUID = 0, 1
+
+#: What fastavro and numpy raise on bytes that are not what they claim to be: all of it means the same to us.
+_MALFORMED = (
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+    SchemaParseException,
+    SchemaResolutionError,
+)
+
+
+class Codec:
+    """Encodes and decodes every record of Diastole.
+
+    Parameters
+    ----------
+    registry : SchemaRegistry
+        Where ids and writer schemas come from.
+    """
+
+    def __init__(self, registry: SchemaRegistry) -> None:
+        self._registry = registry
+        self._prefixes: dict[type, bytes] = {}
+
+    def encode(self, record: object) -> bytes:
+        """Encode one record with the newest schema of its type; the same record gives the same bytes.
+
+        Raises
+        ------
+        InvalidRecordError
+            When a field holds what its schema cannot carry.
+        RetriableError, ConfigurationError
+            From the registry, on the first record of a type.
+        """
+        body = BytesIO()
+        body.write(self._prefix(type(record)))
+        try:
+            schemaless_writer(body, current_schema(type(record).__name__), to_plain(record))
+        except _MALFORMED as error:
+            # fastavro quotes the value, which may be about a patient: neither its text nor its cause goes on.
+            raise InvalidRecordError(
+                f"a {type(record).__name__} holds a value its schema cannot carry ({type(error).__name__})"
+            ) from None
+        return body.getvalue()
+
+    def decode(self, payload: bytes, *expected: type[R], headers: Headers | None = None) -> R:
+        """Decode one message, from any schema version into the newest type.
+
+        Parameters
+        ----------
+        payload : bytes
+            The message value.
+        *expected : type
+            The record types this topic carries; none means any.
+        headers : mapping or pairs, optional
+            The message headers, looked at for the schema id.
+
+        Raises
+        ------
+        DecodeError
+            When the bytes are not the Avro of an expected type.
+        UnknownSchemaError
+            When the schema id is unknown or not of a record of ours.
+        InvalidRecordError
+            When the record breaks its own rules.
+        RetriableError
+            Only with a remote registry, when it cannot be reached.
+        """
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            raise DecodeError(f"payload of {len(payload)} bytes is over the limit of {MAX_PAYLOAD_BYTES}")
+        schema_id, body_at = _schema_id(payload, headers)
+        writer_schema = self._registry.schema_of(schema_id)
+        record_type = _record_type(writer_schema)
+        if expected and record_type not in expected:
+            raise DecodeError(f"this topic does not carry {record_type.__name__}")
+        record: R = _build(record_type, _read(payload, body_at, writer_schema, record_type))
+        return record
+
+    def _prefix(self, record_type: type) -> bytes:
+        prefix = self._prefixes.get(record_type)
+        if prefix is None:
+            prefix = _PREFIX.pack(_BY_NUMBER, self._registry.id_of(record_type))
+            self._prefixes[record_type] = prefix
+        return prefix
+
+
+def _build(record_type: type, plain: dict[str, Any]) -> Any:
+    """Build the record, turning misfitting array lengths into :class:`DecodeError`."""
+    try:
+        return from_plain(record_type, plain)
+    except _MALFORMED as error:
+        raise DecodeError(
+            f"an array of the {record_type.__name__} does not fit its shape ({type(error).__name__})"
+        ) from None
+
+
+def _read(payload: bytes, body_at: int, writer_schema: ParsedSchema, record_type: type) -> dict[str, Any]:
+    body = BytesIO(payload)
+    body.seek(body_at)
+    try:
+        plain: Any = schemaless_reader(body, writer_schema, current_schema(record_type.__name__))
+    except _MALFORMED as error:
+        raise DecodeError(
+            f"the body is not a {record_type.__name__} of its schema ({type(error).__name__})"
+        ) from None
+    if body.tell() != len(payload):
+        raise DecodeError(f"{len(payload) - body.tell()} bytes follow the {record_type.__name__}")
+    return plain  # type: ignore[no-any-return]  # a record schema reads into a dict
+
+
+def _record_type(writer_schema: ParsedSchema) -> type:
+    namespace, _, name = str(writer_schema.get("name", "")).rpartition(".")
+    record_type = RECORD_TYPES.get(name)
+    if namespace != NAMESPACE or record_type is None:
+        raise UnknownSchemaError("the schema is known to the registry but not of a record of Diastole")
+    return record_type
+
+
+def _schema_id(payload: bytes, headers: Headers | None) -> tuple[SchemaId, int]:
+    """Give the schema id and where the body begins."""
+    named = dict(headers).get(SCHEMA_ID_HEADER) if headers else None
+    if named is not None:
+        return _id_in_header(named), 0
+    if len(payload) < _PREFIX.size:
+        raise DecodeError(f"{len(payload)} bytes are too few for a schema id")
+    marker, schema_id = _PREFIX.unpack_from(payload)
+    if marker != _BY_NUMBER:
+        raise DecodeError(f"the first byte is {marker:#04x}, not the 0x00 of the Confluent wire format")
+    return schema_id, _PREFIX.size
+
+
+def _id_in_header(named: bytes) -> SchemaId:
+    if len(named) == _PREFIX.size and named[0] == _BY_NUMBER:
+        return int.from_bytes(named[1:], "big")
+    if len(named) == 17 and named[0] == _BY_GUID:
+        return UUID(bytes=bytes(named[1:]))
+    raise DecodeError(f"the header {SCHEMA_ID_HEADER} holds neither a schema id nor a GUID")
