@@ -1,5 +1,8 @@
 """DICOM ECG waveforms: 12-Lead and General ECG Waveform Storage (PS3.3 A.34, C.10.9)."""
 
+import struct
+import warnings
+import zlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +22,21 @@ from streams.feeds.readers.options import ReadOptions, parse_moment, utc_offset
 from streams.feeds.readers.scaling import Channel, microvolts_per
 from streams.feeds.refusal import FeedRefusedError
 
+#: What pydicom raises on broken files: it parses lazily and fails where it happens to stumble.
+_PYDICOM_STUMBLES: Final = (
+    AttributeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RecursionError,
+    struct.error,
+    zlib.error,
+)
+
 _SEX: Final = {"F": Sex.FEMALE, "M": Sex.MALE}
 
 
@@ -34,23 +52,15 @@ def read_dicom(path: Path, options: ReadOptions) -> EcgRecorded:
         When it is no DICOM file, carries no 12-lead waveform, or lacks time or patient.
     """
     try:
-        dataset = pydicom.dcmread(path)
-        return assemble(_found(dataset, options), options)
+        # pydicom's warnings quote the values they are about, and those are a patient's.
+        with warnings.catch_warnings(action="ignore"):
+            return assemble(_found(pydicom.dcmread(path), options), options)
     except InvalidDicomError:
         raise FeedRefusedError("not a DICOM file: the preamble is missing; export it again") from None
-    except (
-        AttributeError,
-        KeyError,
-        IndexError,
-        ValueError,
-        TypeError,
-        EOFError,
-        NotImplementedError,
-    ) as error:
-        # pydicom reports broken files with whatever its parsing trips over.
+    except _PYDICOM_STUMBLES as error:
         raise FeedRefusedError(
             f"damaged or incomplete DICOM ({type(error).__name__}); export it again"
-        ) from error
+        ) from None
 
 
 def _found(dataset: Dataset, options: ReadOptions) -> Found:

@@ -1,0 +1,125 @@
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from schemas.leads import LEADS_12
+from schemas.recorded import Sex
+from streams.feeds.read import read
+from streams.feeds.readers.options import ReadOptions
+from streams.feeds.refusal import FeedRefusedError
+
+
+def document(
+    leads: tuple[str, ...] = LEADS_12,
+    *,
+    scale: str = "2.5",
+    unit: str = "uV",
+    head: str = "20021122091000",
+    patient: str = '<id root="1.2.3" extension="S1"/>',
+) -> str:
+    sequences = "".join(
+        f"""<component><sequence><code code="MDC_ECG_LEAD_{lead.upper()}"/><value>
+        <origin value="0" unit="{unit}"/><scale value="{scale}" unit="{unit}"/>
+        <digits>{" ".join(str(row * 10 + k) for k in range(20))}</digits></value></sequence></component>"""
+        for row, lead in enumerate(leads)
+    )
+    return f"""<?xml version="1.0"?><AnnotatedECG xmlns="urn:hl7-org:v3"><id root="abc" extension="e1"/>
+    <componentOf><timepointEvent><componentOf><subjectAssignment><subject><trialSubject>{patient}
+    <subjectDemographicPerson><administrativeGenderCode code="F"/><birthTime value="19530508"/>
+    </subjectDemographicPerson></trialSubject></subject></subjectAssignment></componentOf></timepointEvent>
+    </componentOf><component><series><code code="RHYTHM"/><component><sequenceSet><component><sequence>
+    <code code="TIME_ABSOLUTE"/><value><head value="{head}"/><increment value="2" unit="ms"/></value>
+    </sequence></component>{sequences}</sequenceSet></component></series></component></AnnotatedECG>"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "ecg.xml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_fda_sample_is_read_whole(shared_ecg: Path) -> None:
+    ecg = read(shared_ecg / "aecg" / "hl7_example.xml")
+
+    assert ecg.samples.shape == (12, 5000)
+    assert set(ecg.lead_names) == set(LEADS_12)
+    assert (ecg.uv_per_unit, ecg.sample_rate_hz) == (2.5, 500.0)
+    assert ecg.acquired_at == datetime(2002, 11, 22, 9, 10, tzinfo=UTC)
+    assert (ecg.patient_id, ecg.age_years, ecg.sex) == ("subject1", 46.0, Sex.MALE)
+    by_lead = dict(zip(ecg.lead_names, ecg.samples.astype(int), strict=True))
+    np.testing.assert_array_equal(by_lead["III"], by_lead["II"] - by_lead["I"])
+
+
+def test_a_document_without_a_twelve_lead_waveform_is_refused(shared_ecg: Path) -> None:
+    with pytest.raises(FeedRefusedError, match="missing I, V1"):
+        read(shared_ecg / "aecg" / "minimum_no_waveform.xml")
+
+
+def test_a_document_is_read_with_scale_rate_time_and_age(tmp_path: Path) -> None:
+    ecg = read(written(tmp_path, document()), ReadOptions(timezone=ZoneInfo("America/New_York")))
+
+    assert ecg.lead_names == LEADS_12
+    assert (ecg.sample_rate_hz, ecg.uv_per_unit) == (500.0, 2.5)
+    assert ecg.acquired_at == datetime(2002, 11, 22, 14, 10, tzinfo=UTC)
+    assert (ecg.age_years, ecg.sex, ecg.source_uid) == (49.0, Sex.FEMALE, "abc^e1")
+    assert ecg.samples[3, 4] == 34
+
+
+def test_millivolts_and_microvolts_mean_the_same(tmp_path: Path) -> None:
+    in_uv = read(written(tmp_path, document()))
+    in_mv = read(written(tmp_path, document(scale="0.0025", unit="mV")))
+    np.testing.assert_allclose(in_mv.samples * in_mv.uv_per_unit, in_uv.samples * in_uv.uv_per_unit)
+
+
+def test_two_limb_leads_are_enough_since_the_others_derive_from_them(tmp_path: Path) -> None:
+    leads = ("II", "aVL", *LEADS_12[6:])
+    assert read(written(tmp_path, document(leads))).lead_names == leads
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (document(LEADS_12[:6]), "missing V1, V2"),
+        (document(unit="kg"), "'kg'"),
+        (document(scale="wide"), "not numbers"),
+        (document(scale="-1"), "above 0"),
+        (document(head="20021122"), "--acquired-at"),
+        (document(patient=""), "--patient-id"),
+        (document().replace("AnnotatedECG", "RestingECG"), "not an HL7 AnnotatedECG"),
+        (document()[:-40], "not well-formed"),
+        (document().replace("<series>", "<other>").replace("</series>", "</other>"), "without a waveform"),
+        (document().replace("TIME_ABSOLUTE", "TEMPERATURE"), "no time step"),
+    ],
+)
+def test_what_cannot_become_an_ecg_is_refused_with_the_reason(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(FeedRefusedError, match=reason):
+        read(written(tmp_path, text))
+
+
+def test_entities_are_not_expanded(tmp_path: Path) -> None:
+    bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
+    text = document().replace("<AnnotatedECG", bomb + "<AnnotatedECG")
+    with pytest.raises(FeedRefusedError, match="unsafe XML"):
+        read(written(tmp_path, text))
+
+
+def test_a_lead_with_fewer_samples_is_refused(tmp_path: Path) -> None:
+    text = document().replace("<digits>0 1 2 ", "<digits>", 1)
+    with pytest.raises(FeedRefusedError, match="different lengths"):
+        read(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 200, b"%PDF-1.7 not an ECG"])
+def test_unknown_formats_are_refused_by_name_of_the_known_ones(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "report.bin"
+    path.write_bytes(content)
+    with pytest.raises(FeedRefusedError, match="DICOM waveforms, WFDB headers"):
+        read(path)
+
+
+def test_a_missing_file_is_refused_not_raised(tmp_path: Path) -> None:
+    with pytest.raises(FeedRefusedError, match="cannot be opened"):
+        read(tmp_path / "absent.dcm")
