@@ -22,6 +22,7 @@ from fastavro.schema import SchemaParseException
 
 from schemas.alert import AlertClosed, AlertRaised, TechnicalAlarm
 from schemas.audit import CareAction
+from schemas.compatibility import full_incompatibilities, unbounded_parts
 from schemas.errors import DecodeError, InvalidRecordError, UnknownSchemaError
 from schemas.featurized import EcgFeaturized
 from schemas.mapping import from_plain, to_plain
@@ -48,8 +49,8 @@ RECORD_TYPES: Final[Mapping[str, type]] = {
 
 SCHEMA_ID_HEADER: Final = "__value_schema_id"
 
-#: Twice the largest lawful record (4e6 samples × 2 bytes): longer payloads are not even looked at, which bounds
-#: the memory a hostile one can cost.
+#: Twice the largest lawful record (4e6 samples × 2 bytes): longer payloads are not even looked at, which
+#: bounds the memory a hostile one can cost.
 MAX_PAYLOAD_BYTES: Final = 16 * 1024 * 1024
 
 _PREFIX = struct.Struct(">BI")
@@ -81,6 +82,7 @@ class Codec:
     def __init__(self, registry: SchemaRegistry) -> None:
         self._registry = registry
         self._prefixes: dict[type, bytes] = {}
+        self._writers: dict[SchemaId, tuple[ParsedSchema, type]] = {}
 
     def encode(self, record: object) -> bytes:
         """Encode one record with the newest schema of its type; the same record gives the same bytes.
@@ -129,12 +131,18 @@ class Codec:
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise DecodeError(f"payload of {len(payload)} bytes is over the limit of {MAX_PAYLOAD_BYTES}")
         schema_id, body_at = _schema_id(payload, headers)
-        writer_schema = self._registry.schema_of(schema_id)
-        record_type = _record_type(writer_schema)
+        writer_schema, record_type = self._writer(schema_id)
         if expected and record_type not in expected:
             raise DecodeError(f"this topic does not carry {record_type.__name__}")
         record: R = _build(record_type, _read(payload, body_at, writer_schema, record_type))
         return record
+
+    def _writer(self, schema_id: SchemaId) -> tuple[ParsedSchema, type]:
+        writer = self._writers.get(schema_id)
+        if writer is None:
+            schema = self._registry.schema_of(schema_id)
+            writer = self._writers[schema_id] = schema, _record_type(schema)
+        return writer
 
     def _prefix(self, record_type: type) -> bytes:
         prefix = self._prefixes.get(record_type)
@@ -169,10 +177,14 @@ def _read(payload: bytes, body_at: int, writer_schema: ParsedSchema, record_type
 
 
 def _record_type(writer_schema: ParsedSchema) -> type:
+    """Judge a schema before bytes are read by it: of a record of ours, readable, and bounded."""
     namespace, _, name = str(writer_schema.get("name", "")).rpartition(".")
     record_type = RECORD_TYPES.get(name)
     if namespace != NAMESPACE or record_type is None:
         raise UnknownSchemaError("the schema is known to the registry but not of a record of Diastole")
+    faults = full_incompatibilities(writer_schema, current_schema(name)) + unbounded_parts(writer_schema)
+    if faults:
+        raise UnknownSchemaError(f"the writer's {name} cannot be read: {'; '.join(faults[:3])}")
     return record_type
 
 

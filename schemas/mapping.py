@@ -38,7 +38,9 @@ _AS_IT_IS = (str, int, float, bool, datetime)
 
 def to_plain(record: Any) -> Plain:
     """Turn a record into what fastavro writes."""
-    return _writer(type(record))(record)  # type: ignore[no-any-return]
+    record_type: type = type(record)
+    plain: Plain = _writer(record_type)(record)
+    return plain
 
 
 def from_plain(record_type: type, plain: Plain) -> Any:
