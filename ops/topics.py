@@ -1,0 +1,175 @@
+"""The topics Diastole needs, derived from ``streams.topology``, and making those that are missing."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+
+from schemas.errors import ConfigurationError, RetriableError
+from streams.topology import CARE_AUDIT, ECG_FEATURIZED, ECG_RECORDED, TOPICS, dead_letter_topic
+
+_DAY_MS: Final = 24 * 3600 * 1000
+_FOREVER: Final = -1
+
+#: Recordings may be large (several minutes at 2 kHz), and so is a dead letter that carries one.
+#: 8 MiB; the broker's own limit and the producer's must be above it.
+LARGE_RECORD_BYTES: Final = 8 * 2**20
+
+#: Audit and risk are what history and alerts can be rebuilt from: kept for good. Waveforms are large
+#: (about 100 kB each; 10 000 a day are 1 GB): kept as long as an outage of a stage may last.
+_RETENTION_MS: Final[Mapping[str, int]] = {
+    ECG_RECORDED: 14 * _DAY_MS,
+    ECG_FEATURIZED: 7 * _DAY_MS,
+}
+
+
+class TopicError(ConfigurationError):
+    """A topic could not be made, or exists with another number of partitions than its neighbours."""
+
+    code = "TOPIC"
+
+
+class BrokerUnreachableError(RetriableError):
+    """No broker answered."""
+
+    code = "BROKER_UNREACHABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSpec:
+    """One topic as it should be.
+
+    Attributes
+    ----------
+    partitions : int
+        The same for all topics of the flow: a patient then has one partition number throughout.
+    configuration : mapping
+        Kafka's topic-level settings, by their names.
+    """
+
+    name: str
+    partitions: int
+    replication: int
+    configuration: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedTopics:
+    """What ``apply_topics`` did: names in the order of the flow."""
+
+    created: tuple[str, ...]
+    existing: tuple[str, ...]
+
+
+def topic_specs(partitions: int, replication: int = 1) -> tuple[TopicSpec, ...]:
+    """Specify every topic of the topology and the dead-letter topic of each that a stage consumes."""
+    names = (*TOPICS, *(dead_letter_topic(topic) for topic in TOPICS if topic != CARE_AUDIT))
+    return tuple(
+        TopicSpec(
+            name=name,
+            partitions=partitions,
+            replication=replication,
+            configuration=_configuration(name, replication),
+        )
+        for name in names
+    )
+
+
+def _configuration(name: str, replication: int) -> dict[str, str]:
+    source = name.removesuffix(".dlq")
+    # A dead letter waits for a person: it stays as long as an outage's worth, but never less than 30 days.
+    retention_ms = 30 * _DAY_MS if name != source else _RETENTION_MS.get(name, _FOREVER)
+    configuration = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(retention_ms),
+        # Acknowledged means on two replicas wherever there are three: losing one node loses nothing.
+        "min.insync.replicas": str(max(1, replication - 1)),
+    }
+    if source == ECG_RECORDED:
+        configuration["max.message.bytes"] = str(LARGE_RECORD_BYTES)
+    return configuration
+
+
+async def apply_topics(bootstrap: str, partitions: int, replication: int = 1) -> AppliedTopics:
+    """Make the topics that are missing; leave those that exist as they are.
+
+    Applying twice, or from several processes at once, is the same as once.
+
+    Parameters
+    ----------
+    bootstrap : str
+        ``host:port[,host:port...]`` of the cluster.
+    partitions, replication : int
+        Of every topic that is made.
+
+    Raises
+    ------
+    BrokerUnreachableError
+        When no broker answers.
+    TopicError
+        When the broker refuses a topic, or one exists with other than ``partitions`` partitions.
+    """
+    specs = topic_specs(partitions, replication)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="diastole-topics")
+    try:
+        await admin.start()
+        found = await _partitions_of(admin, [spec.name for spec in specs])
+        _refuse_other_partitions(found, partitions)
+        missing = [spec for spec in specs if spec.name not in found]
+        await create_topics(admin, missing)
+    except KafkaConnectionError as error:
+        raise BrokerUnreachableError(f"no broker answers at {bootstrap}") from error
+    finally:
+        await admin.close()
+    return AppliedTopics(
+        created=tuple(spec.name for spec in missing),
+        existing=tuple(spec.name for spec in specs if spec.name in found),
+    )
+
+
+async def _partitions_of(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
+    """Count partitions of those topics that exist."""
+    present = set(await admin.list_topics()) & set(names)
+    if not present:
+        return {}
+    described: list[dict[str, Any]] = await admin.describe_topics(sorted(present))
+    return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+
+def _refuse_other_partitions(found: Mapping[str, int], partitions: int) -> None:
+    wrong = {name: n for name, n in found.items() if n != partitions}
+    if wrong:
+        listed = ", ".join(f"{name} has {n}" for name, n in sorted(wrong.items()))
+        raise TopicError(
+            f"every topic needs {partitions} partitions, but {listed}; set DIASTOLE_PARTITIONS to that "
+            "number or remove the topics"
+        )
+
+
+async def create_topics(admin: AIOKafkaAdminClient, specs: Iterable[TopicSpec]) -> None:
+    """Create topics one by one; one that another process made meanwhile is as good.
+
+    Raises
+    ------
+    TopicError
+        With the name of the first topic that the broker refused, and why.
+    """
+    for spec in specs:
+        topic = NewTopic(spec.name, spec.partitions, spec.replication, topic_configs=dict(spec.configuration))
+        try:
+            response = await admin.create_topics([topic])
+        except TopicAlreadyExistsError:
+            continue  # another process was quicker
+        except KafkaError as error:
+            raise TopicError(f"the broker refused topic {spec.name}: {error}") from error
+        _refuse_failure(spec.name, response)
+
+
+def _refuse_failure(name: str, response: Any) -> None:
+    """Read the per-topic result, which the client hands back instead of raising."""
+    for failed, code, *message in response.topic_errors:
+        if code not in (0, TopicAlreadyExistsError.errno):
+            reason = next((text for text in message if text), for_code(code).__name__)
+            raise TopicError(f"the broker refused topic {failed or name}: {reason}")

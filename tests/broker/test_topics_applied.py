@@ -1,0 +1,100 @@
+"""Topics are made once, on either broker, with what the flow needs."""
+
+import socket
+import uuid
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from ops.services import RunningBroker
+from ops.topics import (
+    BrokerUnreachableError,
+    TopicError,
+    TopicSpec,
+    apply_topics,
+    create_topics,
+    topic_specs,
+)
+from streams.topology import ECG_ALERT, ECG_RECORDED, ECG_RISK, TOPICS, dead_letter_topic
+
+
+def test_each_topic_of_the_flow_has_a_dead_letter_topic_with_as_many_partitions() -> None:
+    specs = {spec.name: spec for spec in topic_specs(6, replication=3)}
+    assert set(TOPICS) <= set(specs)
+    for topic in (ECG_RECORDED, ECG_RISK, ECG_ALERT):
+        assert dead_letter_topic(topic) in specs
+    assert {spec.partitions for spec in specs.values()} == {6}
+    assert {spec.configuration["min.insync.replicas"] for spec in specs.values()} == {"2"}
+
+
+def test_one_replica_can_acknowledge_alone() -> None:
+    assert {spec.configuration["min.insync.replicas"] for spec in topic_specs(1)} == {"1"}
+
+
+def test_risk_and_audit_are_never_deleted() -> None:
+    kept = {s.name for s in topic_specs(1) if s.configuration["retention.ms"] == "-1"}
+    assert kept == {"ecg.risk.v1", "ecg.alert.v1", "care.audit.v1"}
+
+
+async def test_applying_twice_changes_nothing(broker: RunningBroker) -> None:
+    expected = tuple(spec.name for spec in topic_specs(4))
+    first = await apply_topics(broker.bootstrap, partitions=4)
+    second = await apply_topics(broker.bootstrap, partitions=4)
+    assert set(first.created) | set(first.existing) == set(expected)
+    assert second.created == ()
+    assert second.existing == expected
+
+
+async def test_topics_with_another_number_of_partitions_are_refused(
+    broker: RunningBroker,
+) -> None:
+    await apply_topics(broker.bootstrap, partitions=4)
+    with pytest.raises(TopicError, match=r"needs 5 partitions.*has 4.*DIASTOLE_PARTITIONS"):
+        await apply_topics(broker.bootstrap, partitions=5)
+
+
+async def test_a_recording_of_eight_megabytes_fits(broker: RunningBroker) -> None:
+    await apply_topics(broker.bootstrap, partitions=4)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=broker.bootstrap, max_request_size=9 * 2**20, enable_idempotence=False
+    )
+    await producer.start()
+    try:
+        for topic in (ECG_RECORDED, dead_letter_topic(ECG_RECORDED)):
+            sent = await producer.send_and_wait(topic, bytes(8 * 2**20 - 1024), partition=3)
+            assert sent.offset >= 0
+    finally:
+        await producer.stop()
+
+
+async def test_apache_kafka_holds_the_topic_settings(apache_broker: RunningBroker) -> None:
+    await apply_topics(apache_broker.bootstrap, partitions=4)
+    admin = AIOKafkaAdminClient(bootstrap_servers=apache_broker.bootstrap)
+    await admin.start()
+    try:
+        for spec in topic_specs(4):
+            (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, spec.name)])
+            entries = {entry[0]: entry[1] for resource in answer.resources for entry in resource[4]}
+            assert {name: entries[name] for name in spec.configuration} == dict(spec.configuration)
+    finally:
+        await admin.close()
+
+
+async def test_an_unreachable_broker_is_a_retriable_error() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+        with pytest.raises(BrokerUnreachableError, match="no broker answers"):
+            await apply_topics(f"127.0.0.1:{taken.getsockname()[1]}", partitions=1)
+
+
+async def test_a_refused_topic_is_named_with_the_reason(apache_broker: RunningBroker) -> None:
+    too_many = TopicSpec(name=f"refused-{uuid.uuid4()}", partitions=1, replication=3)
+    admin = AIOKafkaAdminClient(bootstrap_servers=apache_broker.bootstrap)
+    await admin.start()
+    try:
+        with pytest.raises(TopicError, match=rf"refused topic {too_many.name}: .*[Rr]eplication"):
+            await create_topics(admin, [too_many])
+    finally:
+        await admin.close()
