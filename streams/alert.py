@@ -1,6 +1,6 @@
-"""Risk in, alerts out: does this ECG move its patient into, further up in, or out of the high-risk phenotype?
+"""Risk in, alerts out: what an ECG says of its patient moving into, up in, or out of the high-risk phenotype.
 
-The answer is a function of the patient's earlier ECGs (folded into a state), this assessment and the policy:
+It is a function of the patient's earlier ECGs (folded into a state), this assessment and the policy:
 
 * NOT_SCORED moves nothing and confirms nothing: it is not a low risk.
 * An ECG not newer than the patient's newest scored one (by acquisition time, then ecg_id) moves nothing. So

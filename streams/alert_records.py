@@ -1,4 +1,4 @@
-"""From a decision to what the care team gets: every field comes from the assessment, the state or the policy."""
+"""From a decision to what the care team gets: every field comes from assessment, state or policy."""
 
 from schemas.alert import AlertClosed, AlertKind, AlertRaised, CloseReason
 from schemas.identity import alert_id

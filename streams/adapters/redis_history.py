@@ -1,0 +1,198 @@
+"""The risk history in Redis: a hash of points and their order by acquisition time, per patient.
+
+::
+
+    diastole:history:{digest of the patient id}:points   hash         name → body
+    diastole:history:{digest of the patient id}:times    sorted set   name by acquisition time, µs since 1970
+
+Names and bodies are those of :mod:`streams.history_encoding`. The braces make both keys of a patient hash to
+one slot of a Redis Cluster. The digest keeps identifiers out of MONITOR, the slow log and lists of keys; it is
+no protection against somebody who can read the keys and guess patient ids.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from streams.history import HistoryLimits, HistoryPoint, HistoryUnavailableError
+from streams.history_encoding import decode_point, encode_body, encode_name
+from streams.stage import UtcClock, utc_now
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)  # µs since 1970 are exact in a sorted set's double until 2255
+
+# KEYS: points, times. ARGV: most points, oldest time kept, seconds to live, then name, time, body per point.
+# HDEL and ZREM name by name: unpack() of a long list would overflow Lua's stack.
+_UPSERT: Final = """
+for i = 4, #ARGV, 3 do
+  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
+  redis.call('ZADD', KEYS[2], ARGV[i + 1], ARGV[i])
+end
+local function forget(names)
+  for _, name in ipairs(names) do
+    redis.call('HDEL', KEYS[1], name)
+    redis.call('ZREM', KEYS[2], name)
+  end
+end
+forget(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[2]))
+local excess = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[1])
+if excess > 0 then forget(redis.call('ZRANGE', KEYS[2], 0, excess - 1)) end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+return redis.call('ZCARD', KEYS[2])
+"""
+
+# KEYS: points, times. ARGV: from, to, as ZRANGEBYSCORE has them. Returns name, time, body, name, time, body …
+# A name whose body was evicted is left out: Redis is a cache.
+_READ: Final = """
+local out = {}
+local ranged = redis.call('ZRANGEBYSCORE', KEYS[2], ARGV[1], ARGV[2], 'WITHSCORES')
+for i = 1, #ranged, 2 do
+  local body = redis.call('HGET', KEYS[1], ranged[i])
+  if body then
+    out[#out + 1] = ranged[i]
+    out[#out + 1] = ranged[i + 1]
+    out[#out + 1] = body
+  end
+end
+return out
+"""
+
+#: One script call: its text, its keys, its arguments.
+_Call = tuple[str, tuple[str, str], list[Any]]
+
+
+def patient_keys(patient_id: str) -> tuple[str, str]:
+    """Keys of a patient's points and times; both in one Redis Cluster slot."""
+    digest = hashlib.sha256(patient_id.encode()).hexdigest()[:32]
+    return f"diastole:history:{{{digest}}}:points", f"diastole:history:{{{digest}}}:times"
+
+
+class RedisHistory:
+    """A :class:`streams.history.HistoryStore` in Redis 7 or newer.
+
+    A patient's points are written in one atomic step on the server, a whole batch in one round trip. Replays,
+    reordering and a flush at any moment are harmless.
+
+    Parameters
+    ----------
+    url : str
+        ``redis://``, ``rediss://`` or ``unix://``; connected to on first use.
+    now : callable
+        From which ``limits.max_age`` is counted. A point from a cart whose clock runs ahead cannot push out
+        the others by age.
+    """
+
+    def __init__(
+        self, url: str, limits: HistoryLimits | None = None, now: UtcClock = utc_now, timeout_s: float = 5.0
+    ) -> None:
+        self._limits = limits or HistoryLimits()
+        self._now = now
+        # One immediate second try renews a connection that died unused; waiting is the caller's matter.
+        self._redis: Redis = Redis.from_url(
+            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 1)
+        )
+        self._where = _address(self._redis)
+
+    async def ping(self) -> None:
+        """Find out whether Redis answers.
+
+        Raises
+        ------
+        HistoryUnavailableError
+            When it does not.
+        """
+        with self._as_unavailable():
+            await self._redis.ping()
+
+    async def upsert(self, points: Sequence[HistoryPoint]) -> None:
+        """Keep the points, then drop what is beyond the limits; see :class:`streams.history.HistoryStore`."""
+        by_patient: defaultdict[str, list[HistoryPoint]] = defaultdict(list)
+        for point in points:
+            by_patient[point.patient_id].append(point)
+        if by_patient:
+            await self._run([self._upsert_call(patient, theirs) for patient, theirs in by_patient.items()])
+
+    async def read(
+        self, patient_id: str, since: datetime | None = None, until: datetime | None = None
+    ) -> list[HistoryPoint]:
+        """Read a time range, ascending; see :class:`streams.history.HistoryStore`."""
+        first = "-inf" if since is None else str(_microseconds(since))
+        last = "+inf" if until is None else f"({_microseconds(until)}"
+        [flat] = await self._run([(_READ, patient_keys(patient_id), [first, last])])
+        rows = zip(flat[0::3], flat[1::3], flat[2::3], strict=True)
+        return [
+            decode_point(patient_id, _EPOCH + int(float(time_us)) * _MICROSECOND, name, body)
+            for name, time_us, body in rows
+        ]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._redis.aclose()
+
+    def _upsert_call(self, patient_id: str, points: Sequence[HistoryPoint]) -> _Call:
+        oldest = _microseconds(self._now() - self._limits.max_age)
+        arguments: list[Any] = [self._limits.max_points, oldest, int(self._limits.max_age.total_seconds())]
+        for point in points:
+            arguments += (encode_name(point), _microseconds(point.acquired_at), encode_body(point))
+        return _UPSERT, patient_keys(patient_id), arguments
+
+    async def _run(self, calls: Sequence[_Call]) -> list[Any]:
+        """Run all calls in one round trip; a server that does not know the scripts is taught them first."""
+        with self._as_unavailable():
+            replies = await self._pipelined(calls)
+            if any(isinstance(reply, NoScriptError) for reply in replies):
+                for text in sorted({text for text, _, _ in calls}):
+                    await self._redis.script_load(text)
+                replies = await self._pipelined(calls)
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise reply
+            return replies
+
+    async def _pipelined(self, calls: Sequence[_Call]) -> list[Any]:
+        # No MULTI: each call is atomic by itself, and patients need not share a slot.
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for text, keys, arguments in calls:
+                pipeline.evalsha(_sha1(text), len(keys), *keys, *arguments)
+            return await pipeline.execute(raise_on_error=False)
+
+    @contextmanager
+    def _as_unavailable(self) -> Iterator[None]:
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            # Only the kind of error: its text may quote keys, and the URL may hold a password.
+            raise HistoryUnavailableError(
+                f"history: Redis at {self._where} does not serve ({_reason(error)}); "
+                "check DIASTOLE_REDIS_URL and that it runs"
+            ) from None
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+@cache
+def _sha1(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()  # how EVALSHA names a script
+
+
+def _address(redis: Redis) -> str:
+    connection = redis.connection_pool.connection_kwargs
+    return str(connection.get("path") or f"{connection.get('host', '?')}:{connection.get('port', '?')}")
+
+
+def _reason(error: BaseException) -> str:
+    """Kind of the error and, of a server's reply, its code: ``ResponseError WRONGTYPE``."""
+    code = str(error).split(" ", 1)[0]
+    return f"{type(error).__name__} {code}" if code.isupper() and code.isalpha() else type(error).__name__

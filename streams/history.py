@@ -1,0 +1,117 @@
+"""Assessments in, points of the patient's risk history out; what is not scored stays visible as such."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from schemas.errors import RetriableError
+from schemas.risk import Phenotype, RiskAssessed
+from streams.stage import Received
+
+
+class HistoryUnavailableError(RetriableError):
+    """The store of the history does not answer; nothing was lost, the same call may be made again."""
+
+    code = "HISTORY_UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPoint:
+    """One assessment as the risk history keeps it; its identity is (ecg_id, bundle_version).
+
+    Attributes
+    ----------
+    acquired_at : datetime
+        UTC; the history is ordered by it.
+    probability, probability_low, probability_high : float or None
+        None when not scored: a gap, never a zero.
+    not_scored_reasons : tuple of str
+        Why there is no score; empty when there is one.
+    quality_score : float
+        0 (unusable) to 1 (clean).
+    heart_rate_bpm, pr_ms, qrs_ms, qtc_ms : float or None
+        The measurements a trend is read beside; None where the feature is absent.
+    """
+
+    patient_id: str
+    ecg_id: str
+    bundle_version: str
+    acquired_at: datetime
+    phenotype: Phenotype
+    probability: float | None = None
+    probability_low: float | None = None
+    probability_high: float | None = None
+    not_scored_reasons: tuple[str, ...] = ()
+    quality_score: float
+    heart_rate_bpm: float | None = None
+    pr_ms: float | None = None
+    qrs_ms: float | None = None
+    qtc_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLimits:
+    """How much is kept of each patient; older points stay on ``ecg.risk.v1`` as long as the topic keeps them.
+
+    Attributes
+    ----------
+    max_points : int
+        The newest by acquisition are kept. 500: one ECG a day for more than a year.
+    max_age : timedelta
+        Counted from now; a patient without a younger point is forgotten.
+    """
+
+    max_points: int = 500
+    max_age: timedelta = timedelta(days=730)
+
+    def __post_init__(self) -> None:
+        if self.max_points < 1 or self.max_age < timedelta(seconds=1):
+            raise ValueError("a history keeps at least one point for at least one second")
+
+
+class HistoryStore(Protocol):
+    """Where histories are kept: a cache, rebuilt from ``ecg.risk.v1`` at any time."""
+
+    async def upsert(self, points: Sequence[HistoryPoint]) -> None:
+        """Keep the points; a point of the same identity is replaced, so a replay changes nothing.
+
+        Raises
+        ------
+        HistoryUnavailableError
+            Some points may be kept already; call again with all of them.
+        """
+
+    async def read(
+        self, patient_id: str, since: datetime | None = None, until: datetime | None = None
+    ) -> list[HistoryPoint]:
+        """Points acquired from ``since`` to before ``until`` (aware; None is open), in ascending order."""
+
+    async def close(self) -> None:
+        """Let go of connections; calling it again does nothing."""
+
+
+def history_points(batch: Sequence[Received[RiskAssessed]]) -> list[HistoryPoint]:
+    """Make one point per assessment, in order."""
+    return [history_point(received.record) for received in batch]
+
+
+def history_point(risk: RiskAssessed) -> HistoryPoint:
+    """Take out of an assessment what its history keeps."""
+    scored = risk.phenotype is not Phenotype.NOT_SCORED
+    return HistoryPoint(
+        patient_id=risk.patient_id,
+        ecg_id=risk.ecg_id,
+        bundle_version=risk.bundle_version,
+        acquired_at=risk.acquired_at.astimezone(UTC),
+        phenotype=risk.phenotype,
+        probability=risk.probability if scored else None,
+        probability_low=risk.probability_low if scored else None,
+        probability_high=risk.probability_high if scored else None,
+        not_scored_reasons=risk.not_scored_reasons,
+        quality_score=risk.quality.score,
+        heart_rate_bpm=risk.measurements.heart_rate_bpm,
+        pr_ms=risk.measurements.pr_ms,
+        qrs_ms=risk.measurements.qrs_ms,
+        qtc_ms=risk.measurements.qtc_ms,
+    )

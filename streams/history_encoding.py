@@ -1,0 +1,101 @@
+"""A history point in few bytes: a name that is its identity, and a body.
+
+::
+
+    name    ecg_id as the 16 bytes of its UUID │ bundle version, UTF-8
+    body    version u8 │ phenotype u8 │ quality u8 (1/100)
+            │ probability, low, high  3 × u16 (1/10 000)
+            │ heart rate, PR, QRS, QTc  4 × u16 (1/10 bpm, 1/10 ms)
+            │ reasons, UTF-8, separated by newlines
+
+All numbers are little-endian; 0xFFFF stands for None, which is why None can never be read as 0. Patient and
+acquisition time are not part of the bytes: the store's key and order hold them.
+"""
+
+import math
+import struct
+import uuid
+from datetime import datetime
+from typing import Final
+
+from schemas.errors import ConfigurationError
+from schemas.risk import Phenotype
+from streams.history import HistoryPoint
+
+#: Fields may be added behind a new number; a reader of this one must stay until no cache holds it.
+BODY_VERSION: Final = 1
+
+_BODY: Final = struct.Struct("<BBB3H4H")
+_PHENOTYPES: Final = (Phenotype.NOT_SCORED, Phenotype.LOW, Phenotype.HIGH)
+_NONE: Final = 0xFFFF
+_PER_PROBABILITY: Final = 10_000  # probabilities carry 4 decimals
+_PER_MEASUREMENT: Final = 10  # up to 6553.4 ms or bpm, far beyond any ECG
+
+
+class HistoryVersionError(ConfigurationError):
+    """The cache holds points this Diastole cannot read."""
+
+    code = "HISTORY_VERSION"
+
+
+def encode_name(point: HistoryPoint) -> bytes:
+    """Name the point by its identity: equal for two points exactly when ecg_id and bundle version are."""
+    return uuid.UUID(point.ecg_id).bytes + point.bundle_version.encode()
+
+
+def encode_body(point: HistoryPoint) -> bytes:
+    """Encode everything but identity, patient and time; numbers are rounded to their unit."""
+    risks = (point.probability, point.probability_low, point.probability_high)
+    measured = (point.heart_rate_bpm, point.pr_ms, point.qrs_ms, point.qtc_ms)
+    numbers = _BODY.pack(
+        BODY_VERSION,
+        _PHENOTYPES.index(point.phenotype),
+        round(100 * min(1.0, max(0.0, point.quality_score))),
+        *(_packed(risk, _PER_PROBABILITY) for risk in risks),
+        *(_packed(measure, _PER_MEASUREMENT) for measure in measured),
+    )
+    return numbers + "\n".join(point.not_scored_reasons).encode()
+
+
+def decode_point(patient_id: str, acquired_at: datetime, name: bytes, body: bytes) -> HistoryPoint:
+    """Put a point together again.
+
+    Raises
+    ------
+    HistoryVersionError
+        When the bytes are of another version, or damaged.
+    """
+    if len(body) < _BODY.size or body[0] != BODY_VERSION or body[1] >= len(_PHENOTYPES):
+        raise HistoryVersionError(
+            f"the history holds points that are not of version {BODY_VERSION}; empty this Redis database "
+            "and run diastole history rebuild"
+        )
+    _, phenotype, quality, *numbers = _BODY.unpack_from(body)
+    probability, low, high = (_unpacked(number, _PER_PROBABILITY) for number in numbers[:3])
+    heart_rate_bpm, pr_ms, qrs_ms, qtc_ms = (_unpacked(number, _PER_MEASUREMENT) for number in numbers[3:])
+    return HistoryPoint(
+        patient_id=patient_id,
+        ecg_id=str(uuid.UUID(bytes=name[:16])),
+        bundle_version=name[16:].decode(),
+        acquired_at=acquired_at,
+        phenotype=_PHENOTYPES[phenotype],
+        probability=probability,
+        probability_low=low,
+        probability_high=high,
+        not_scored_reasons=tuple(body[_BODY.size :].decode().split("\n")) if body[_BODY.size :] else (),
+        quality_score=quality / 100,
+        heart_rate_bpm=heart_rate_bpm,
+        pr_ms=pr_ms,
+        qrs_ms=qrs_ms,
+        qtc_ms=qtc_ms,
+    )
+
+
+def _packed(number: float | None, per_unit: int) -> int:
+    if number is None or not math.isfinite(number):
+        return _NONE
+    return min(_NONE - 1, max(0, round(number * per_unit)))
+
+
+def _unpacked(number: int, per_unit: int) -> float | None:
+    return None if number == _NONE else number / per_unit

@@ -1,0 +1,145 @@
+"""The risk history made anew from ``ecg.risk.v1``: for a Redis that was emptied, lost or replaced."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.codec import Codec
+from schemas.errors import PoisonError, RetriableError
+from schemas.risk import RiskAssessed
+from streams.history import HistoryPoint, HistoryStore, history_point
+from streams.topology import ECG_RISK
+
+#: Points per round trip to the store: 500 × 60 bytes stay far below a socket buffer's worth of waiting.
+_BATCH_ITEMS: Final = 500
+
+_POLL_MS: Final = 1000
+
+#: Polls in a row that may bring nothing although records are due: 30 s, three times a broker's usual failover.
+_MOST_EMPTY_POLLS: Final = 30
+
+
+class RebuildStalledError(RetriableError):
+    """The broker does not answer or hands nothing out; rebuilding again from the start is harmless."""
+
+    code = "REBUILD_STALLED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildCounts:
+    """How far a rebuild has come.
+
+    Attributes
+    ----------
+    due : int
+        Offsets between begin and end of the topic when the rebuild started; an upper bound of ``read``
+        where the topic has gaps.
+    read, kept, undecodable : int
+        Messages read; points handed to the store; messages that are no assessment (dead letters elsewhere).
+    """
+
+    due: int = 0
+    read: int = 0
+    kept: int = 0
+    undecodable: int = 0
+
+
+Progress = Callable[[RebuildCounts], None]
+
+
+async def rebuild_history(
+    bootstrap: str,
+    codec: Codec,
+    history: HistoryStore,
+    *,
+    topic: str = ECG_RISK,
+    on_progress: Progress = lambda counts: None,
+) -> RebuildCounts:
+    """Read all assessments up to the topic's end at the start, and upsert them.
+
+    Belongs to no consumer group and commits nothing, so the running stages are not disturbed; what arrives
+    meanwhile is kept by the history stage. Doing it twice, or beside that stage, changes nothing.
+
+    Parameters
+    ----------
+    bootstrap : str
+        ``host:port[,host:port…]``.
+    on_progress : callable
+        Called with the counts after every batch.
+
+    Raises
+    ------
+    RebuildStalledError
+        When the broker cannot be reached, has no such topic, or hands out nothing for half a minute.
+    HistoryUnavailableError
+        From the store.
+    """
+    # Without a group every partition of the topic is assigned, and there is nowhere to commit to.
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest"
+    )
+    try:
+        await consumer.start()
+        ends = await _seek_to_begin(consumer)
+        return await _read_up_to(ends, consumer, codec, history, on_progress)
+    except KafkaError as error:
+        raise RebuildStalledError(
+            f"{topic} cannot be read from {bootstrap} ({type(error).__name__}); check the broker and the topic"
+        ) from None
+    finally:
+        await consumer.stop()
+
+
+async def _seek_to_begin(consumer: Any) -> dict[TopicPartition, int]:
+    """Go to the beginning; give the offsets at which to stop, of the partitions that hold anything."""
+    partitions = sorted(consumer.assignment())
+    begins = await consumer.beginning_offsets(partitions)
+    ends = await consumer.end_offsets(partitions)
+    for partition in partitions:
+        consumer.seek(partition, begins[partition])
+    return {partition: ends[partition] for partition in partitions if ends[partition] > begins[partition]}
+
+
+async def _read_up_to(
+    ends: Mapping[TopicPartition, int],
+    consumer: Any,
+    codec: Codec,
+    history: HistoryStore,
+    on_progress: Progress,
+) -> RebuildCounts:
+    counts = RebuildCounts(due=sum([end - await consumer.position(at) for at, end in ends.items()]))
+    empty_polls = 0
+    while [at for at, end in ends.items() if await consumer.position(at) < end]:
+        fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_ITEMS)
+        payloads = [m.value for at, ms in fetched.items() for m in ms if m.offset < ends.get(at, 0)]
+        empty_polls = 0 if fetched else empty_polls + 1
+        if empty_polls > _MOST_EMPTY_POLLS:
+            raise RebuildStalledError(
+                f"{counts.read} of {counts.due} read; check the broker, then run it again"
+            )
+        counts = await _keep(payloads, codec, history, counts)
+        on_progress(counts)
+    return counts
+
+
+async def _keep(
+    payloads: Sequence[bytes | None], codec: Codec, history: HistoryStore, counts: RebuildCounts
+) -> RebuildCounts:
+    points = [point for payload in payloads if (point := _point(payload, codec)) is not None]
+    await history.upsert(points)
+    return RebuildCounts(
+        due=counts.due,
+        read=counts.read + len(payloads),
+        kept=counts.kept + len(points),
+        undecodable=counts.undecodable + len(payloads) - len(points),
+    )
+
+
+def _point(payload: bytes | None, codec: Codec) -> HistoryPoint | None:
+    try:
+        return history_point(codec.decode(payload or b"", RiskAssessed))
+    except PoisonError:
+        return None
