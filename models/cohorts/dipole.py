@@ -15,7 +15,8 @@ from schemas.leads import DERIVED_FROM_I_II, LEADS_8, LEADS_12
 
 Array = npt.NDArray[np.float64]
 
-#: What each of :data:`schemas.leads.LEADS_8` sees of (x, y, z). Dower, Machado, Osborne 1980, J Electrocardiol 13:111.
+#: What each of :data:`schemas.leads.LEADS_8` sees of (x, y, z).
+#: Dower, Machado, Osborne 1980, J Electrocardiol 13:111.
 LEAD_VECTORS: Final[Array] = np.array(
     [
         [0.632, -0.235, 0.059],
@@ -78,7 +79,8 @@ def wave_train(
     index = np.round(centres)[:, None].astype(np.int64) + np.arange(-half, half + 1)  # (beats, window)
     shape = gains[:, None] * np.exp(-0.5 * ((index - centres[:, None]) / sigma) ** 2)
     inside = (index >= 0) & (index < n_samples)
-    return np.bincount(index[inside], weights=shape[inside], minlength=n_samples)
+    train: Array = np.bincount(index[inside], weights=shape[inside], minlength=n_samples).astype(np.float64)
+    return train
 
 
 def leads_12(leads_8: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
@@ -87,7 +89,8 @@ def leads_12(leads_8: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     Parameters
     ----------
     leads_8 : numpy.ndarray
-        (8, n_samples), any unit. Of integers, I and II must be even: the augmented leads are then exact halves.
+        (8, n_samples), any unit. Of integers, I and II must be even: the augmented leads
+        are then exact halves.
 
     Returns
     -------

@@ -75,7 +75,7 @@ def draw_traits(rng: np.random.Generator) -> Traits:
         age_years=float(np.clip(rng.normal(62.0, 15.0), 25.0, 95.0)),
         is_male=bool(rng.random() < 0.5),
         voltage_gain=float(np.exp(rng.normal(0.0, 0.16))),
-        leaning=tuple(rng.normal(0.0, 0.13, 4)),  # type: ignore[arg-type]  # four, by the size
+        leaning=tuple(rng.normal(0.0, 0.18, 4)),
         voice=tuple(rng.normal(0.0, 1.0, _N_VOICES)),
         fibrillation_draw=float(rng.random()),
     )
@@ -90,15 +90,15 @@ def processes(traits: Traits, severity: float) -> Processes:
 
 def draw_echo(rng: np.random.Generator, traits: Traits, state: Processes) -> Echo:
     """Measure the heart by echo; e' falls about 1 cm/s a decade of age (see Kagiyama, JACC 2020)."""
-    e_prime = 11.5 - 0.07 * (traits.age_years - 50.0) - 4.5 * state.relaxation + rng.normal(0.0, 0.9)
+    e_prime = 11.5 - 0.07 * (traits.age_years - 50.0) - 4.5 * state.relaxation + rng.normal(0.0, 1.2)
     filling = state.relaxation * (0.4 + 0.6 * state.atrial)  # pressure rises when both have gone far
     return Echo(
         e_prime_cm_s=float(max(e_prime, 2.5)),
-        e_over_e_prime=float(7.5 + 11.0 * filling + rng.normal(0.0, 1.5)),
-        tr_velocity_m_s=float(2.25 + 0.75 * filling + rng.normal(0.0, 0.18)),
-        la_volume_index_ml_m2=float(24.0 + 17.0 * state.atrial + rng.normal(0.0, 4.0)),
+        e_over_e_prime=float(7.5 + 11.0 * filling + rng.normal(0.0, 2.0)),
+        tr_velocity_m_s=float(2.25 + 0.75 * filling + rng.normal(0.0, 0.24)),
+        la_volume_index_ml_m2=float(24.0 + 17.0 * state.atrial + rng.normal(0.0, 5.0)),
         lv_mass_index_g_m2=float(
-            78.0 + 55.0 * state.hypertrophy + 8.0 * traits.is_male + rng.normal(0.0, 10.0)
+            78.0 + 55.0 * state.hypertrophy + 8.0 * traits.is_male + rng.normal(0.0, 13.0)
         ),
     )
 
@@ -139,11 +139,11 @@ def _p_waves(voice: Array, state: Processes) -> tuple[Wave, ...]:
 
 def _qrs_waves(traits: Traits, voice: Array, state: Processes) -> tuple[Wave, ...]:
     size = traits.voltage_gain * (1.0 + 0.06 * traits.is_male) * (1.0 + 0.55 * state.hypertrophy)
-    wide = 1.0 + 0.20 * state.conduction + 0.06 * voice[3]
+    wide = 1.12 + 0.22 * state.conduction + 0.06 * voice[3]
     tilt = np.deg2rad(38.0 - 38.0 * state.conduction + 15.0 * voice[4])  # frontal axis, 0 is to the left
     back = 0.30 + 0.15 * voice[5]
     main_mv = 1.15 * size
-    terminal = np.array([-0.10, -0.28 + 0.10 * voice[6], 0.16]) * size
+    terminal = np.array([-0.10, -0.20 + 0.10 * voice[6], 0.16]) * size
     return (
         Wave(name="Q", at_ms=-24.0 * wide, sigma_ms=7.5 * wide, xyz_mv=(-0.14 * size, -0.04, -0.26 * size)),
         Wave(

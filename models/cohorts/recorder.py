@@ -14,7 +14,7 @@ from models.cohorts.dipole import Array, leads_12
 
 #: The heart is drawn at this rate and then resampled, so that a recording is the same one at any rate.
 DRAWN_RATE_HZ: Final = 500.0
-#: Drawn before and after the recording and cut off again: the resampling filter's border effects fall into it.
+#: Drawn before and after the recording and cut off again, with the border effects of the resampling filter.
 MARGIN_S: Final = 0.5
 
 _N_ELECTRODES: Final = 9  # RA, LA, LL, V1–V6
@@ -44,7 +44,7 @@ class Recorder:
     Attributes
     ----------
     uv_per_unit : float
-        Microvolts per unit; the lowest bit of the limb leads is kept 0, so that the augmented leads are exact.
+        Microvolts per unit; the lowest bit of I and II is kept 0, so that the augmented leads are exact.
     mains_hz : float
         50 or 60.
     noise_uv : float
@@ -125,8 +125,8 @@ def acquire(
     Returns
     -------
     numpy.ndarray
-        int16, (12, duration × rate), units of ``recorder.uv_per_unit`` µV; read-only. III, aVR, aVL and aVF are
-        exact sums of I and II.
+        int16, (12, duration × rate), units of ``recorder.uv_per_unit`` µV; read-only. III, aVR, aVL and
+        aVF are exact sums of I and II.
     """
     noisy_mv = leads_8_mv + electrode_noise_mv(rng, recorder, leads_8_mv.shape[1], DRAWN_RATE_HZ)
     ratio = Fraction(recorder.sample_rate_hz / DRAWN_RATE_HZ).limit_denominator(1000)

@@ -37,7 +37,8 @@ def fibrillation_waves(rng: np.random.Generator, n_samples: int, rate_hz: float)
     time_s = np.arange(n_samples) / rate_hz
     drift = np.cumsum(rng.standard_normal(n_samples)) / np.sqrt(rate_hz)
     phase = 2 * np.pi * rng.uniform(5.0, 7.0) * time_s + 1.5 * drift
-    return (np.sin(phase) + 0.4 * np.sin(2 * phase + rng.uniform(0, 6.28))) / 1.4
+    wave: Array = (np.sin(phase) + 0.4 * np.sin(2 * phase + rng.uniform(0, 2 * np.pi))) / 1.4
+    return wave
 
 
 def _from_intervals(rng: np.random.Generator, rr_s: Array) -> Array:

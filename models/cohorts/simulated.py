@@ -28,7 +28,7 @@ from schemas.identity import ecg_id
 from schemas.leads import LEADS_12
 from schemas.recorded import EcgRecorded, Sex
 
-#: Separate streams of random numbers per purpose, so that one more draw in one leaves the others as they were.
+#: Separate streams of random numbers per purpose: one more draw in one leaves the others as they were.
 _TRAITS, _COURSE, _RECORDING, _NOISE, _ECHO, _FAULT = range(6)
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _FIBRILLATION_XYZ_MV: Final = (0.03, 0.06, -0.05)
@@ -88,7 +88,7 @@ class SimulatedPatient:
         return draw_traits(np.random.default_rng([self.seed, _TRAITS]))
 
     def echo(self, at: datetime, severity: float | None = None) -> Echo:
-        """What an echocardiogram at this instant would find."""
+        """Measure what an echocardiogram at this instant would find."""
         traits, state = self._state(at, severity)
         return draw_echo(self._rng(_ECHO, at), traits, state)
 
@@ -228,7 +228,7 @@ class Ward:
     ward_id: str = "W1"
 
     def patient(self, bed: int) -> SimulatedPatient:
-        """Return the patient in a bed, 0 to ``beds − 1``; every third deteriorates, one of six is ill already.
+        """Return the patient in a bed, 0 to ``beds − 1``: every third deteriorates, one in six is ill.
 
         Raises
         ------

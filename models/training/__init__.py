@@ -1,1 +1,1 @@
-"""Training: cohort in, bundle out."""
+"""Training of bundles: cohorts in, a folder with manifest and weights out. Seeded and reproducible."""
