@@ -49,9 +49,11 @@ RECORD_TYPES: Final[Mapping[str, type]] = {
 
 SCHEMA_ID_HEADER: Final = "__value_schema_id"
 
-#: Twice the largest lawful record (4e6 samples × 2 bytes): longer payloads are not even looked at, which
-#: bounds the memory a hostile one can cost.
-MAX_PAYLOAD_BYTES: Final = 16 * 1024 * 1024
+#: Longer payloads are not read, which bounds the memory a hostile one can cost: a body of nothing but list
+#: entries takes many times its size while it is read. An EcgRecorded holds up to 4e6 samples × 2 bytes; the
+#: others are about 80 kB at most, so ten times that leaves room.
+MAX_PAYLOAD_BYTES: Final[Mapping[str, int]] = {"EcgRecorded": 9_000_000}
+MAX_OTHER_PAYLOAD_BYTES: Final = 1_000_000
 
 _PREFIX = struct.Struct(">BI")
 _BY_NUMBER, _BY_GUID = 0, 1
@@ -128,12 +130,13 @@ class Codec:
         RetriableError
             Only with a remote registry, when it cannot be reached.
         """
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            raise DecodeError(f"payload of {len(payload)} bytes is over the limit of {MAX_PAYLOAD_BYTES}")
         schema_id, body_at = _schema_id(payload, headers)
         writer_schema, record_type = self._writer(schema_id)
         if expected and record_type not in expected:
             raise DecodeError(f"this topic does not carry {record_type.__name__}")
+        limit = MAX_PAYLOAD_BYTES.get(record_type.__name__, MAX_OTHER_PAYLOAD_BYTES)
+        if len(payload) > limit:
+            raise DecodeError(f"{len(payload)} bytes are over the limit of {limit}")
         record: R = _build(record_type, _read(payload, body_at, writer_schema, record_type))
         return record
 

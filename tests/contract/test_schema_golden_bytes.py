@@ -1,0 +1,189 @@
+"""The exact bytes of every record type: whoever changes them changes what other systems must read.
+
+A file in ``golden/`` is never rewritten. A new schema version adds a file beside the old one.
+"""
+
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from schemas.alert import (
+    AlarmKind,
+    AlertClosed,
+    AlertKind,
+    AlertRaised,
+    CloseReason,
+    Priority,
+    TechnicalAlarm,
+)
+from schemas.audit import CareAction, CareVerb
+from schemas.codec import RECORD_TYPES, Codec
+from schemas.featurized import EcgFeaturized, Measurements, Quality, StageTiming
+from schemas.leads import LEADS_12
+from schemas.recorded import EcgRecorded, Sex, Urgency
+from schemas.registry import FileRegistry, newest_version
+from schemas.risk import Contribution, Motion, Phenotype, RiskAssessed
+
+GOLDEN = Path(__file__).parent / "golden"
+
+ECG_ID = "8d6c0b0e-1f7e-5c0a-9a51-5d2a4b8f1c01"
+ALERT_ID = "8d6c0b0e-1f7e-5c0a-9a51-5d2a4b8f1c02"
+AT = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC)
+QUALITY = Quality(acceptable=True, score=0.875, reasons=("LEAD_OFF:V3",))
+MEASUREMENTS = Measurements(heart_rate_bpm=61.5, qrs_ms=94.0, qtc_ms=421.25, qrs_axis_deg=-30.0)
+TIMING = StageTiming(stage="featurize", queue_ms=1.5, work_ms=20.25, batch_size=8)
+STRIP_UV = np.arange(1250, dtype=np.int16) - 600
+MOTION = Motion(
+    velocities_cm_s=np.arange(256, dtype=np.float32).reshape(2, 128) / 16, e_prime_septal_cm_s=7.5
+)
+
+EXAMPLES: dict[str, Any] = {
+    "EcgRecorded": EcgRecorded(
+        ecg_id=ECG_ID,
+        patient_id="patient-µ-1",
+        acquired_at=AT,
+        sample_rate_hz=500.0,
+        lead_names=LEADS_12,
+        uv_per_unit=4.88,
+        samples=(np.arange(12 * 20, dtype=np.int16) * 257 - 30_000).reshape(12, 20),
+        site_id="site",
+        ward_id="ward-3",
+        age_years=71.5,
+        sex=Sex.FEMALE,
+        has_pacemaker=False,
+        urgency=Urgency.STAT,
+        source_format="DICOM",
+        source_uid="1.2.840.1",
+    ),
+    "EcgFeaturized": EcgFeaturized(
+        ecg_id=ECG_ID,
+        patient_id="p1",
+        acquired_at=AT,
+        published_at=AT,
+        quality=QUALITY,
+        measurements=MEASUREMENTS,
+        model_input_uv=np.arange(40_000).astype(np.int16).reshape(8, 5000),
+        r_peaks=(10, 510, 1010),
+        timings=(TIMING,),
+    ),
+    "RiskAssessed": RiskAssessed(
+        ecg_id=ECG_ID,
+        patient_id="p1",
+        acquired_at=AT,
+        published_at=AT,
+        assessed_at=AT,
+        phenotype=Phenotype.HIGH,
+        bundle_version="2026.1",
+        bundle_sha256="ab" * 32,
+        quality=QUALITY,
+        measurements=MEASUREMENTS,
+        not_for_text="Not for diagnosis.",
+        probability=0.7312,
+        probability_low=0.61,
+        probability_high=0.8,
+        contributions=(Contribution(name="motion", log_odds=0.5),),
+        motion=MOTION,
+        rhythm_strip_uv=STRIP_UV,
+        timings=(TIMING, TIMING),
+    ),
+    "AlertRaised": AlertRaised(
+        alert_id=ALERT_ID,
+        kind=AlertKind.ENTERED_HIGH,
+        patient_id="p1",
+        episode_ecg_id=ECG_ID,
+        ecg_id=ECG_ID,
+        acquired_at=AT,
+        assessed_at=AT,
+        published_at=AT,
+        first_seen=False,
+        probability=0.7312,
+        probability_low=None,
+        probability_high=None,
+        policy_version="1",
+        bundle_version="2026.1",
+        bundle_sha256="ab" * 32,
+        change_text="Risk rose from 0.20 to 0.73.",
+        not_for_text="Not for diagnosis.",
+        quality=QUALITY,
+        measurements=MEASUREMENTS,
+        probability_before=0.2,
+        before_ecg_id=ECG_ID,
+        before_acquired_at=AT,
+        contributions=(Contribution(name="motion", log_odds=0.5),),
+        motion=MOTION,
+        rhythm_strip_uv=STRIP_UV,
+    ),
+    "AlertClosed": AlertClosed(
+        alert_id=ALERT_ID,
+        patient_id="p1",
+        ecg_id=ECG_ID,
+        acquired_at=AT,
+        reason=CloseReason.RETURNED_LOW,
+        probability=0.125,
+        policy_version="1",
+    ),
+    "TechnicalAlarm": TechnicalAlarm(
+        alarm_id=ALERT_ID,
+        kind=AlarmKind.STAGE_BEHIND,
+        priority=Priority.MEDIUM,
+        source="infer",
+        started_at=AT,
+        message="infer is 120 s behind.",
+        action_text="Start another worker.",
+    ),
+    "CareAction": CareAction(
+        action_id=ALERT_ID,
+        alert_id=ALERT_ID,
+        verb=CareVerb.ACKNOWLEDGED,
+        actor="nurse-7",
+        acted_at=AT,
+        origin="board",
+    ),
+}
+
+
+def plainly(held: Any) -> Any:
+    """A form in which records with arrays can be compared."""
+    if is_dataclass(held):
+        return {field.name: plainly(getattr(held, field.name)) for field in fields(held)}
+    if isinstance(held, np.ndarray):
+        return held.dtype.name, held.shape, held.tobytes()
+    if isinstance(held, tuple):
+        return tuple(plainly(each) for each in held)
+    return type(held), held
+
+
+@pytest.fixture
+def codec() -> Codec:
+    return Codec(FileRegistry())
+
+
+def test_every_record_type_has_an_example() -> None:
+    assert EXAMPLES.keys() == RECORD_TYPES.keys()
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_a_record_is_written_as_its_golden_bytes(codec: Codec, name: str) -> None:
+    golden = bytes.fromhex((GOLDEN / f"{name}.{newest_version(name)}.hex").read_text())
+    assert codec.encode(EXAMPLES[name]) == golden
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.hex")), ids=lambda path: path.stem)
+def test_golden_bytes_of_every_version_are_still_read(codec: Codec, path: Path) -> None:
+    name = path.stem.partition(".")[0]
+    record: Any = codec.decode(bytes.fromhex(path.read_text()), RECORD_TYPES[name])
+    assert plainly(record) == plainly(EXAMPLES[name])
+
+
+def test_arrays_come_back_as_read_only_views_without_a_copy(codec: Codec) -> None:
+    payload = codec.encode(EXAMPLES["EcgFeaturized"])
+    model_input = codec.decode(payload, EcgFeaturized).model_input_uv
+    assert model_input is not None
+    assert not model_input.flags.writeable
+    assert not model_input.flags.owndata
+    with pytest.raises(ValueError, match="read-only"):
+        model_input[0, 0] = 1
