@@ -40,6 +40,8 @@ class Settings(BaseSettings):
         A larger Kafka value is dead-lettered undecoded.
     retry_first_s, retry_most_s : float
         First and longest pause before a batch is tried again after a retriable error; the pause doubles.
+    session_timeout_s : float
+        A killed worker's partitions move to another one after this long; Kafka's own minimum is 6 s.
     commit_every_s : float
         Longest time between two commits of the consumer group's offsets.
     metrics_host, metrics_port
@@ -78,6 +80,7 @@ class Settings(BaseSettings):
     max_record_bytes: int = Field(default=2 * 2**20, ge=1024)
     retry_first_s: float = Field(default=0.2, gt=0)
     retry_most_s: float = Field(default=10.0, gt=0)
+    session_timeout_s: float = Field(default=15.0, ge=6, le=60)
     commit_every_s: float = Field(default=1.0, gt=0, le=30)
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=0, le=65535)

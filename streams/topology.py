@@ -15,14 +15,21 @@ ECG_RISK: Final = "ecg.risk.v1"
 ECG_ALERT: Final = "ecg.alert.v1"
 CARE_AUDIT: Final = "care.audit.v1"
 
+#: Each patient's alert state, compacted; written and read by the alert stage alone.
+ALERT_STATE: Final = "ecg.alert-state.v1"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """What one stage reads and where its results go; None when its effects are not on Kafka."""
+    """What one stage reads, where its results go, and where it keeps what it remembers of each patient.
+
+    ``produces`` is None when the stage's effects are not on Kafka, ``remembers`` when it has no memory.
+    """
 
     stage: str
     consumes: str
     produces: str | None
+    remembers: str | None = None
 
     @property
     def group(self) -> str:
@@ -36,7 +43,7 @@ ROUTES: Final = {
         Route(stage="featurize", consumes=ECG_RECORDED, produces=ECG_FEATURIZED),
         Route(stage="infer", consumes=ECG_FEATURIZED, produces=ECG_RISK),
         Route(stage="history", consumes=ECG_RISK, produces=None),
-        Route(stage="alert", consumes=ECG_RISK, produces=ECG_ALERT),
+        Route(stage="alert", consumes=ECG_RISK, produces=ECG_ALERT, remembers=ALERT_STATE),
     )
 }
 

@@ -1,0 +1,103 @@
+"""The stages of Diastole, put together from settings: which verb, which model, which store."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from schemas.codec import Codec
+from schemas.errors import ConfigurationError
+from schemas.featurized import EcgFeaturized
+from schemas.recorded import EcgRecorded
+from schemas.registry import FileRegistry
+from schemas.risk import RiskAssessed
+from streams.settings import Settings
+from streams.stage import Received, Stage, utc_now
+
+# Each builder imports what it needs: a history worker must not load torch.
+
+
+def build_codec(settings: Settings) -> Codec:
+    """Encode and decode against the registry of the site, or the files of the package."""
+    if settings.registry_url is None:
+        return Codec(FileRegistry())
+    from streams.adapters.confluent_registry import ConfluentRegistry
+
+    return Codec(ConfluentRegistry(settings.registry_url))
+
+
+def build_stage(name: str, settings: Settings) -> Stage[Any]:
+    """Put one stage together.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is no such stage, or its bundle or policy cannot be used.
+    """
+    try:
+        build = _BUILDERS[name]
+    except KeyError:
+        raise ConfigurationError(f"no stage {name!r}; there are {', '.join(_BUILDERS)}") from None
+    return build(settings)
+
+
+def _featurize(settings: Settings) -> Stage[EcgRecorded]:
+    from streams.featurize import featurize
+
+    return Stage(name="featurize", reads=EcgRecorded, work=featurize)
+
+
+def _infer(settings: Settings) -> Stage[EcgFeaturized]:
+    from models.bundle import DEFAULT_BUNDLE, load_bundle
+    from models.predictor import Predictor
+    from streams.infer import infer
+
+    bundle = load_bundle(settings.bundle or DEFAULT_BUNDLE)
+    predictor = Predictor(bundle, device=settings.device, threads=settings.threads or None)
+
+    def work(batch: Sequence[Received[EcgFeaturized]]) -> Sequence[object]:
+        return infer(batch, predictor, utc_now)
+
+    async def warm_up() -> None:
+        await asyncio.to_thread(predictor.warm_up)
+
+    return Stage(name="infer", reads=EcgFeaturized, work=work, start=warm_up)
+
+
+def _history(settings: Settings) -> Stage[RiskAssessed]:
+    from streams.adapters.redis_history import RedisHistory
+    from streams.history import history_points
+
+    history = RedisHistory(settings.redis_url)
+    return Stage(
+        name="history",
+        reads=RiskAssessed,
+        work=history_points,
+        effect=history.upsert,
+        start=history.ping,
+        stop=history.close,
+    )
+
+
+def _alert(settings: Settings) -> Stage[RiskAssessed]:
+    from streams.alert import decide
+    from streams.patient_state import PatientState
+    from streams.policy import load_policy
+
+    policy = load_policy(settings.policy)
+
+    def decide_encoded(
+        before: bytes | None, received: Received[RiskAssessed]
+    ) -> tuple[bytes, Sequence[object]]:
+        state = PatientState.from_bytes(before) if before is not None else None
+        decision = decide(state, received.record, policy)
+        return decision.state.to_bytes(), decision.alerts
+
+    return Stage(name="alert", reads=RiskAssessed, decide=decide_encoded)
+
+
+_BUILDERS: Final[dict[str, Callable[[Settings], Stage[Any]]]] = {
+    "featurize": _featurize,
+    "infer": _infer,
+    "history": _history,
+    "alert": _alert,
+}

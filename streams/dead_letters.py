@@ -1,0 +1,84 @@
+"""Dead letters: the original message, byte for byte, with headers that say why it could not be processed."""
+
+from importlib.metadata import version
+from typing import Final
+
+from schemas.errors import DiastoleError, PoisonError
+from streams.message import Headers, Message, Outgoing
+from streams.topology import dead_letter_topic
+
+PREFIX: Final = "dlq_"
+ERROR_CODE: Final = "dlq_error_code"
+ERROR_MESSAGE: Final = "dlq_error_message"
+STAGE: Final = "dlq_stage"
+TOPIC: Final = "dlq_topic"
+PARTITION: Final = "dlq_partition"
+OFFSET: Final = "dlq_offset"
+ATTEMPT: Final = "dlq_attempt"
+RETRYABLE: Final = "dlq_retryable"
+APP_VERSION: Final = "dlq_app_version"
+
+
+class RecordTooLargeError(PoisonError):
+    """The message is larger than any ECG; it is not even decoded."""
+
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class EmptyRecordError(PoisonError):
+    """The message has no value."""
+
+    code = "EMPTY_RECORD"
+
+
+def error_code(error: Exception) -> str:
+    """Code of an error of ours, else the type name of an unexpected one."""
+    return error.code if isinstance(error, DiastoleError) else type(error).__name__
+
+
+def error_message(error: Exception) -> str:
+    """What to tell the operator.
+
+    Only our own errors promise to hold no patient data, so of an unexpected one no text is passed on.
+    """
+    if isinstance(error, DiastoleError):
+        return str(error)
+    return "unexpected error; the log of this stage says where it was raised"
+
+
+def dead_letter(message: Message, error: Exception, stage: str) -> Outgoing:
+    """Address a message to the dead-letter topic of where it came from.
+
+    A message that was replayed from there and fails again counts one attempt more. On replay after a crash
+    the same dead letter may be written twice; (topic, partition, offset) in its headers tells them as one.
+    """
+    kept = tuple(header for header in message.headers if not header[0].startswith(PREFIX))
+    return Outgoing(
+        topic=dead_letter_topic(message.topic),
+        key=message.key,
+        value=message.value,
+        headers=kept + _reason(message, error, stage),
+    )
+
+
+def _reason(message: Message, error: Exception, stage: str) -> Headers:
+    retryable = isinstance(error, DiastoleError) and error.retriable
+    reason = {
+        ERROR_CODE: error_code(error),
+        ERROR_MESSAGE: error_message(error),
+        STAGE: stage,
+        TOPIC: message.topic,
+        PARTITION: str(message.partition),
+        OFFSET: str(message.offset),
+        ATTEMPT: str(_attempts_before(message.headers) + 1),
+        RETRYABLE: str(retryable).lower(),
+        APP_VERSION: version("diastole"),
+    }
+    return tuple((name, text.encode()) for name, text in reason.items())
+
+
+def _attempts_before(headers: Headers) -> int:
+    for name, text in headers:
+        if name == ATTEMPT and text.isdigit():
+            return int(text)
+    return 0

@@ -1,0 +1,43 @@
+"""Headers of what a stage publishes: W3C trace context and CloudEvents, never patient data."""
+
+import secrets
+from datetime import datetime
+from typing import Final
+
+from streams.message import Headers
+
+TRACEPARENT: Final = "traceparent"
+_VERSION_00_PARTS: Final = (2, 32, 16, 2)  # lengths of version, trace id, parent id, flags; W3C Trace Context
+
+
+def continue_trace(headers: Headers) -> str:
+    """Carry the trace of the incoming message on with a new span id, or begin one where there is none."""
+    incoming = next((text for name, text in headers if name == TRACEPARENT), b"")
+    parts = incoming.decode("ascii", "replace").split("-")
+    if tuple(len(part) for part in parts) != _VERSION_00_PARTS or set(parts[1]) == {"0"}:
+        parts = ["00", secrets.token_hex(16), "", "01"]
+    return "-".join(("00", parts[1], secrets.token_hex(8), parts[3]))
+
+
+def identity_of(record: object) -> str:
+    """Name a record by its deterministic ids, so that a repeat of it is seen as one.
+
+    An ECG by its id, an assessment by ECG and bundle, an alert by its id and what happened to it.
+    """
+    names = ("alert_id", "alarm_id") if hasattr(record, "alert_id") else ("ecg_id", "bundle_version")
+    known = [str(getattr(record, name)) for name in names if hasattr(record, name)]
+    return ":".join([type(record).__name__, *known])
+
+
+def envelope(record: object, *, stage: str, topic: str, incoming: Headers, now: datetime) -> Headers:
+    """Headers of one outgoing record, in CloudEvents' binary mode for Kafka."""
+    headers = {
+        TRACEPARENT: continue_trace(incoming),
+        "ce_specversion": "1.0",
+        "ce_type": topic,
+        "ce_source": f"/diastole/{stage}",
+        "ce_id": identity_of(record),
+        "ce_time": now.isoformat(),
+        "content-type": "application/avro",
+    }
+    return tuple((name, text.encode()) for name, text in headers.items())

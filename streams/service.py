@@ -1,0 +1,204 @@
+"""One stage as a running service: wait for what it needs, run, notice trouble, drain, leave."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import structlog
+
+from streams.adapters.kafka_app import StageApp, build_app
+from streams.adapters.kafka_probe import KafkaProbe
+from streams.adapters.kafka_state import KafkaState
+from streams.adapters.kafka_transport import FaustTransport, message_of
+from streams.computation import RecordCodec
+from streams.health import Health, serve_health
+from streams.metrics import StageMetrics
+from streams.progress import Progress
+from streams.retry import GivenUpError, Retrying
+from streams.runner import StageRunner
+from streams.settings import Settings
+from streams.stage import Stage
+from streams.topology import Route, dead_letter_topic
+from streams.watchdog import Watchdog
+from streams.wiring import build_runner
+
+log = structlog.get_logger()
+
+
+class StageService:
+    """Runs one stage of one route until told to stop.
+
+    Parameters
+    ----------
+    stop : asyncio.Event
+        Set it to drain and leave.
+    """
+
+    def __init__(
+        self, stage: Stage[Any], route: Route, codec: RecordCodec, settings: Settings, stop: asyncio.Event
+    ) -> None:
+        self._stage = stage
+        self._route = route
+        self._codec = codec
+        self._settings = settings
+        self._stop = stop
+        self._metrics = StageMetrics(stage.name)
+        self._progress = Progress(time.monotonic)
+        self._probe = KafkaProbe(settings.broker, route.group)
+        self._waiting = self._retrying()
+        self._runner: StageRunner | None = None
+        self._app: StageApp | None = None
+
+    async def run(self) -> None:
+        """Run until stopped; returns after a clean leave.
+
+        Raises
+        ------
+        DiastoleError
+            When the worker cannot go on; nothing unsettled has been acknowledged.
+        """
+        health = await self._serve_health()
+        try:
+            if await self._await_needs():
+                await self._run_connected()
+        finally:
+            await self._probe.close()
+            await self._stage.stop()
+            if health is not None:
+                health.close()
+
+    def health(self) -> Health:
+        """Say how the service is."""
+        return Health(
+            stage=self._stage.name,
+            assigned=self._app is not None and self._app.flows,
+            held_up_by=self._held_up_by(),
+            in_flight=self._progress.in_flight,
+            idle_s=round(self._progress.clock_s() - self._progress.last_s, 1),
+            stalled=self._watchdog().is_stalled(),
+        )
+
+    def _held_up_by(self) -> str | None:
+        running = self._runner.held_up_by if self._runner is not None else None
+        return running or self._waiting.held_up_by
+
+    def _retrying(self) -> Retrying:
+        settings = self._settings
+        return Retrying(self._stage.name, settings.retry_first_s, settings.retry_most_s, self._metrics)
+
+    async def _serve_health(self) -> asyncio.Server | None:
+        if self._settings.metrics_port is None:
+            return None
+        server = await serve_health(
+            self._settings.metrics_host, self._settings.metrics_port, self.health, self._metrics.registry
+        )
+        port = server.sockets[0].getsockname()[1]
+        log.info("health_served", stage=self._stage.name, host=self._settings.metrics_host, port=port)
+        return server
+
+    async def _await_needs(self) -> bool:
+        needs = asyncio.create_task(self._needs())
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({needs, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not needs.done():
+            self._waiting.give_up()
+        try:
+            await needs
+        except GivenUpError:
+            return False
+        return not self._stop.is_set()
+
+    async def _needs(self) -> None:
+        route = self._route
+        topics = [route.consumes, dead_letter_topic(route.consumes)]
+        topics += [route.produces] if route.produces is not None else []
+        await self._waiting.until_done("connect", partial(self._probe.require_topics, topics))
+        if route.remembers is not None:
+            ensure = partial(self._probe.ensure_compacted, route.remembers, beside=route.consumes)
+            await self._waiting.until_done("connect", ensure)
+        await self._waiting.until_done("start", self._stage.start)
+
+    async def _run_connected(self) -> None:
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{self._stage.name}-device") as executor:
+            app, runner = self._build(executor)
+            self._app, self._runner = app, runner
+            app.on_rebalance_begins = runner.abandon
+            starting = asyncio.create_task(app.start())
+            watched = [
+                asyncio.create_task(work)
+                for work in (runner.run(), self._watchdog().run(), app.until_ended(self._stop))
+            ]
+            try:
+                await _first_of(starting, watched)
+            finally:
+                await self._leave(app, runner, watched)
+
+    def _build(self, executor: ThreadPoolExecutor) -> tuple[StageApp, StageRunner]:
+        async def on_event(event: Any) -> None:
+            await runner.admit(message_of(event))
+
+        app = build_app(self._route.group, self._route.consumes, on_event, self._settings)
+        transport = FaustTransport(app)
+        state = None
+        if self._route.remembers is not None:
+            state = KafkaState(self._settings.broker, self._route.remembers, transport)
+        runner = build_runner(
+            self._stage,
+            self._route,
+            codec=self._codec,
+            transport=transport,
+            executor=executor,
+            settings=self._settings,
+            metrics=self._metrics,
+            progress=self._progress,
+            state=state,
+        )
+        return app, runner
+
+    async def _leave(self, app: StageApp, runner: StageRunner, watched: list[asyncio.Task[None]]) -> None:
+        """Drain if the runner still runs, commit, leave the group; never longer than twice the budget."""
+        budget_s = self._settings.drain_budget_s
+        if not watched[0].done():
+            drained = await runner.drain(budget_s)
+            log.info(
+                "drained" if drained else "drain_incomplete",
+                stage=self._stage.name,
+                in_flight=self._progress.in_flight,
+            )
+        runner.abandon()
+        for task in watched:
+            task.cancel()
+        try:
+            await asyncio.wait_for(app.stop(), budget_s)
+        except TimeoutError:
+            log.warning("leave_incomplete", stage=self._stage.name)
+
+    def _watchdog(self) -> Watchdog:
+        return Watchdog(
+            stage=self._stage.name,
+            stall_s=self._settings.watchdog_stall_s,
+            progress=self._progress,
+            metrics=self._metrics,
+            lag=self._lag,
+            is_held_up=lambda: self._held_up_by() is not None,
+        )
+
+    async def _lag(self) -> int:
+        if self._app is None:
+            return 0
+        return await self._probe.lag(self._app.assigned_partitions(self._route.consumes))
+
+
+async def _first_of(starting: asyncio.Task[None], watched: list[asyncio.Task[None]]) -> None:
+    """Wait for the first of them to end, starting aside, and raise what it raised."""
+    pending = {starting, *watched}
+    while pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        if done - {starting}:
+            starting.cancel()
+            return

@@ -1,0 +1,64 @@
+"""Running stages as processes: one stage in this one, several under a small supervisor."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from schemas.errors import ConfigurationError, DiastoleError
+from streams.assembly import build_codec, build_stage
+from streams.logs import configure_logs
+from streams.service import StageService
+from streams.settings import Settings
+from streams.supervisor import supervise
+from streams.topology import ROUTES
+
+log = structlog.get_logger()
+
+#: Exit codes: a supervisor restarts after FAILED, not after MISCONFIGURED.
+STOPPED: Final = 0
+FAILED: Final = 1
+MISCONFIGURED: Final = 2
+
+
+def run_worker(stages: Sequence[str], settings: Settings) -> int:
+    """Run stages until SIGTERM or SIGINT; returns the exit code.
+
+    Several stages run as one process each and are restarted when they fail: two stages in one interpreter
+    would share its lock, and a stage that dies must not take the others along.
+
+    Parameters
+    ----------
+    stages : sequence of str
+        Names of :data:`streams.topology.ROUTES`, or ``("all",)``.
+    """
+    configure_logs(settings.log_format, settings.log_level)
+    names = tuple(ROUTES) if tuple(stages) == ("all",) else tuple(dict.fromkeys(stages))
+    if len(names) == 1:
+        return run_stage(names[0], settings)
+    return supervise({name: (name, settings) for name in names}, run_stage)
+
+
+def run_stage(name: str, settings: Settings) -> int:
+    """Run one stage in this process until SIGTERM or SIGINT; returns the exit code."""
+    configure_logs(settings.log_format, settings.log_level)
+    try:
+        asyncio.run(_serve(name, settings))
+    except ConfigurationError as error:
+        log.error("cannot_start", stage=name, code=error.code, reason=str(error))
+        return MISCONFIGURED
+    except DiastoleError as error:
+        log.error("failed", stage=name, code=error.code, reason=str(error))
+        return FAILED
+    log.info("stopped", stage=name)
+    return STOPPED
+
+
+async def _serve(name: str, settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stage = build_stage(name, settings)
+    await StageService(stage, ROUTES[name], build_codec(settings), settings, stop).run()

@@ -1,0 +1,79 @@
+"""A worker process with a toy stage, for tests that kill it: ``python toy_worker.py STAGE PREFIX SETTINGS``."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.errors import PoisonError
+from streams.logs import configure_logs
+from streams.message import Headers
+from streams.service import StageService
+from streams.settings import Settings
+from streams.stage import Received, Stage
+from streams.topology import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toy:
+    patient_id: str
+    number: int
+    seen: int = 0
+
+
+class ToyCodec:
+    def encode(self, record: Any) -> bytes:
+        return json.dumps(
+            {"patient_id": record.patient_id, "number": record.number, "seen": record.seen}
+        ).encode()
+
+    def decode(self, payload: bytes, *expected: Any, headers: Headers | None = None) -> Any:
+        try:
+            return Toy(**json.loads(payload))
+        except (ValueError, TypeError) as error:
+            raise PoisonError(f"not a toy ({type(error).__name__})") from None
+
+
+def refuse_thirteen(batch: Sequence[Received[Toy]]) -> list[Toy]:
+    """Raise for the whole batch when one of it is a 13, as a tensor library would."""
+    if any(received.record.number == 13 for received in batch):
+        raise ZeroDivisionError("13")
+    return [received.record for received in batch]
+
+
+def count(before: bytes | None, received: Received[Toy]) -> tuple[bytes, list[Toy]]:
+    """Count what a patient sent; numbers rise, so one that is not higher has been counted before."""
+    seen, highest = (int(part) for part in (before or b"0 -1").split())
+    toy = received.record
+    if toy.number <= highest:
+        return f"{seen} {highest}".encode(), []
+    return f"{seen + 1} {toy.number}".encode(), [
+        Toy(patient_id=toy.patient_id, number=toy.number, seen=seen + 1)
+    ]
+
+
+def toy_stage(name: str) -> Stage[Toy]:
+    if name.startswith("count"):
+        return Stage(name=name, reads=Toy, decide=count)
+    return Stage(name=name, reads=Toy, work=refuse_thirteen)
+
+
+def toy_route(name: str, prefix: str) -> Route:
+    remembers = f"{prefix}.state" if name.startswith("count") else None
+    return Route(
+        stage=f"{prefix}-{name}", consumes=f"{prefix}.in", produces=f"{prefix}.out", remembers=remembers
+    )
+
+
+async def serve(name: str, prefix: str, settings: Settings) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await StageService(toy_stage(name), toy_route(name, prefix), ToyCodec(), settings, stop).run()
+
+
+if __name__ == "__main__":
+    configure_logs("json", "info")
+    asyncio.run(serve(sys.argv[1], sys.argv[2], Settings.model_validate_json(sys.argv[3])))
