@@ -54,9 +54,12 @@ def _moved(earlier: Score | None, score: Score, since: str = "") -> str:
 
 def _evidence(state: PatientState, episode: Episode, score: Score, policy: Policy) -> str:
     if score.ecg_id != episode.opening_ecg_id:
-        held = f"held back by the lockout of {policy.lockout_h:g} h after the previous alert"
-        return f"HIGH since an earlier ECG, {held}"
-    n_above = sum(recent.probability >= policy.enter_threshold for recent in state.recent)
-    if len(state.recent) == 1:
+        return f"HIGH since an earlier ECG, held back by the {policy.lockout_h:g} h lockout"
+    n_above, n_recent = (
+        sum(each.probability >= policy.enter_threshold for each in state.recent),
+        len(state.recent),
+    )
+    if n_recent == 1:
         return "HIGH on this ECG"
-    return f"HIGH confirmed by {n_above} of the last {len(state.recent)} ECGs"
+    counted = f"the last {n_recent}" if n_above == n_recent else f"{n_above} of the last {n_recent}"
+    return f"HIGH confirmed by {counted} ECGs"

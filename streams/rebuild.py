@@ -18,7 +18,7 @@ _BATCH_ITEMS: Final = 500
 
 _POLL_MS: Final = 1000
 
-#: Polls in a row that may bring nothing although records are due: 30 s, three times a broker's usual failover.
+#: Polls in a row that may bring nothing although records are due: 30 s, some failovers' worth.
 _MOST_EMPTY_POLLS: Final = 30
 
 
@@ -87,7 +87,8 @@ async def rebuild_history(
         return await _read_up_to(ends, consumer, codec, history, on_progress)
     except KafkaError as error:
         raise RebuildStalledError(
-            f"{topic} cannot be read from {bootstrap} ({type(error).__name__}); check the broker and the topic"
+            f"{topic} cannot be read from {bootstrap} ({type(error).__name__}); "
+            "check the broker and the topic"
         ) from None
     finally:
         await consumer.stop()

@@ -6,8 +6,8 @@
     diastole:history:{digest of the patient id}:times    sorted set   name by acquisition time, µs since 1970
 
 Names and bodies are those of :mod:`streams.history_encoding`. The braces make both keys of a patient hash to
-one slot of a Redis Cluster. The digest keeps identifiers out of MONITOR, the slow log and lists of keys; it is
-no protection against somebody who can read the keys and guess patient ids.
+one slot of a Redis Cluster. The digest keeps identifiers out of MONITOR, the slow log and key lists; it is no
+protection against somebody who can read the keys and guess patient ids.
 """
 
 import hashlib
@@ -78,7 +78,7 @@ def patient_keys(patient_id: str) -> tuple[str, str]:
 
 
 class RedisHistory:
-    """A :class:`streams.history.HistoryStore` in Redis 7 or newer.
+    """A :class:`streams.history.HistoryStore` in Redis 6.2 or newer.
 
     A patient's points are written in one atomic step on the server, a whole batch in one round trip. Replays,
     reordering and a flush at any moment are harmless.

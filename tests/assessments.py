@@ -1,0 +1,48 @@
+"""Assessments of one patient, written as short as a test wants to read them."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from schemas.featurized import Measurements, Quality
+from schemas.risk import Phenotype, RiskAssessed
+
+#: Hour zero of every test.
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def nth_ecg_id(number: int) -> str:
+    """Give ECGs ids whose order is their number's."""
+    return str(uuid.UUID(int=number))
+
+
+def assessed(
+    number: int,
+    probability: float | None,
+    *,
+    hour: float | None = None,
+    patient_id: str = "P-1",
+    bundle_version: str = "b1",
+    reasons: Sequence[str] = ("LEAD_OFF:V3",),
+    measurements: Measurements | None = None,
+) -> RiskAssessed:
+    """Assess the ``number``-th ECG, acquired at ``hour`` (else hour ``number``); None is not scored."""
+    acquired_at = START + timedelta(hours=number if hour is None else hour)
+    scored = probability is not None
+    phenotype = Phenotype.HIGH if scored and probability >= 0.5 else Phenotype.LOW
+    return RiskAssessed(
+        ecg_id=nth_ecg_id(number),
+        patient_id=patient_id,
+        acquired_at=acquired_at,
+        published_at=acquired_at + timedelta(seconds=5),
+        assessed_at=acquired_at + timedelta(seconds=6),
+        phenotype=phenotype if scored else Phenotype.NOT_SCORED,
+        bundle_version=bundle_version,
+        bundle_sha256="0" * 64,
+        quality=Quality(acceptable=scored, score=0.9 if scored else 0.1),
+        measurements=measurements or Measurements(heart_rate_bpm=71.3, qrs_ms=92.0),
+        not_for_text="Not for treatment decisions.",
+        not_scored_reasons=() if scored else tuple(reasons),
+        probability=probability,
+        ward_id="W1",
+    )
