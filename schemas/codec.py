@@ -1,20 +1,9 @@
-"""Records to bytes and back, in the Confluent wire format.
-
-::
-
-    byte 0       0x00
-    bytes 1–4    schema id, big-endian
-    the rest     Avro body
-
-Newer clients put the id into the header ``__value_schema_id`` instead: ``0x00`` and the 4-byte id, or
-``0x01`` and a 16-byte GUID; the value is then the bare body. Both are read, the first is written.
-"""
+"""Records to bytes and back: Avro bodies, in the Confluent wire format of :mod:`schemas.wire`."""
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, Final, TypeVar
-from uuid import UUID
 
 from fastavro import schemaless_reader, schemaless_writer
 from fastavro.read import SchemaResolutionError
@@ -29,10 +18,9 @@ from schemas.mapping import from_plain, to_plain
 from schemas.recorded import EcgRecorded
 from schemas.registry import NAMESPACE, ParsedSchema, SchemaId, SchemaRegistry, current_schema
 from schemas.risk import RiskAssessed
+from schemas.wire import Headers, read_schema_id, schema_id_prefix
 
 R = TypeVar("R")
-
-Headers = Iterable[tuple[str, bytes]] | Mapping[str, bytes]
 
 RECORD_TYPES: Final[Mapping[str, type]] = {
     record_type.__name__: record_type
@@ -47,16 +35,11 @@ RECORD_TYPES: Final[Mapping[str, type]] = {
     )
 }
 
-SCHEMA_ID_HEADER: Final = "__value_schema_id"
-
 #: Longer payloads are not read, which bounds the memory a hostile one can cost: a body of nothing but list
 #: entries takes many times its size while it is read. An EcgRecorded holds up to 4e6 samples × 2 bytes; the
 #: others are about 80 kB at most, so ten times that leaves room.
 MAX_PAYLOAD_BYTES: Final[Mapping[str, int]] = {"EcgRecorded": 9_000_000}
 MAX_OTHER_PAYLOAD_BYTES: Final = 1_000_000
-
-_PREFIX = struct.Struct(">BI")
-_BY_NUMBER, _BY_GUID = 0, 1
 
 #: What fastavro and numpy raise on bytes that are not what they claim to be: all of it means the same to us.
 _MALFORMED = (
@@ -130,7 +113,7 @@ class Codec:
         RetriableError
             Only with a remote registry, when it cannot be reached.
         """
-        schema_id, body_at = _schema_id(payload, headers)
+        schema_id, body_at = read_schema_id(payload, headers)
         writer_schema, record_type = self._writer(schema_id)
         if expected and record_type not in expected:
             raise DecodeError(f"this topic does not carry {record_type.__name__}")
@@ -150,7 +133,7 @@ class Codec:
     def _prefix(self, record_type: type) -> bytes:
         prefix = self._prefixes.get(record_type)
         if prefix is None:
-            prefix = _PREFIX.pack(_BY_NUMBER, self._registry.id_of(record_type))
+            prefix = schema_id_prefix(self._registry.id_of(record_type))
             self._prefixes[record_type] = prefix
         return prefix
 
@@ -189,24 +172,3 @@ def _record_type(writer_schema: ParsedSchema) -> type:
     if faults:
         raise UnknownSchemaError(f"the writer's {name} cannot be read: {'; '.join(faults[:3])}")
     return record_type
-
-
-def _schema_id(payload: bytes, headers: Headers | None) -> tuple[SchemaId, int]:
-    """Give the schema id and where the body begins."""
-    named = dict(headers).get(SCHEMA_ID_HEADER) if headers else None
-    if named is not None:
-        return _id_in_header(named), 0
-    if len(payload) < _PREFIX.size:
-        raise DecodeError(f"{len(payload)} bytes are too few for a schema id")
-    marker, schema_id = _PREFIX.unpack_from(payload)
-    if marker != _BY_NUMBER:
-        raise DecodeError(f"the first byte is {marker:#04x}, not the 0x00 of the Confluent wire format")
-    return schema_id, _PREFIX.size
-
-
-def _id_in_header(named: bytes) -> SchemaId:
-    if len(named) == _PREFIX.size and named[0] == _BY_NUMBER:
-        return int.from_bytes(named[1:], "big")
-    if len(named) == 17 and named[0] == _BY_GUID:
-        return UUID(bytes=bytes(named[1:]))
-    raise DecodeError(f"the header {SCHEMA_ID_HEADER} holds neither a schema id nor a GUID")

@@ -13,10 +13,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.alert import AlertClosed, AlertRaised, TechnicalAlarm
-from schemas.codec import RECORD_TYPES, SCHEMA_ID_HEADER, Codec
+from schemas.codec import RECORD_TYPES, Codec
 from schemas.errors import DecodeError, InvalidRecordError, PoisonError, UnknownSchemaError
 from schemas.recorded import EcgRecorded
 from schemas.registry import FileRegistry, ParsedSchema, SchemaId, raw_schema, schema_ids
+from schemas.wire import SCHEMA_ID_HEADER
 
 GOLDEN = {
     path.stem.partition(".")[0]: bytes.fromhex(path.read_text())
