@@ -1,0 +1,1 @@
+"""Measuring the whole pipeline on this machine."""

@@ -1,0 +1,5 @@
+"""``diastole bench``."""
+
+
+def bench() -> None:
+    """Measure the whole pipeline on this machine."""

@@ -1,0 +1,130 @@
+"""``diastole history``: one patient's risk over time, and making the cache anew."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from ops.cli.console import err, out
+from ops.cli.setup import BrokerOption, codec_of, prepared, run
+from schemas.risk import Phenotype
+from streams.adapters.redis_history import RedisHistory
+from streams.history import HistoryPoint
+from streams.rebuild import RebuildCounts, rebuild_history
+from streams.settings import Settings
+
+app = typer.Typer(help="The risk history of patients.", no_args_is_help=True)
+
+_BARS: Final = "▁▂▃▄▅▆▇█"
+#: What stands in a sparkline where there is no score: not the lowest bar, which would say "no risk".
+_NOT_SCORED: Final = "×"
+_STYLE: Final = {Phenotype.HIGH: "bold red", Phenotype.LOW: "green", Phenotype.NOT_SCORED: "yellow"}
+
+RedisOption = Annotated[str | None, typer.Option("--redis", help="Redis URL; default DIASTOLE_REDIS_URL.")]
+
+
+@app.command("show")
+def show(
+    patient_id: Annotated[str, typer.Argument(metavar="PATIENT", help="The site's patient identifier.")],
+    last: Annotated[int, typer.Option(min=1, help="At most so many of the newest.")] = 50,
+    redis: RedisOption = None,
+) -> None:
+    """Show a patient's assessments in order of acquisition; what was not scored is shown as such."""
+    points = run(_read(patient_id, prepared(redis_url=redis)))[-last:]
+    if not points:
+        out().print(f"no assessments of {patient_id} in the history", markup=False)
+        raise typer.Exit(code=1)
+    console = out()
+    console.print(history_table(patient_id, points))
+    console.print(Text.assemble("risk 0 to 1, × not scored:  ", sparkline(points)), soft_wrap=True)
+
+
+@app.command("rebuild")
+def rebuild(broker: BrokerOption = None, redis: RedisOption = None) -> None:
+    """Fill the history from ecg.risk.v1, from its beginning. Doing it again changes nothing."""
+    counts = run(_rebuild(prepared(broker=broker, redis_url=redis)))
+    out().print(f"history rebuilt: {counts.kept} assessments kept of {counts.read} messages read")
+    if counts.undecodable:
+        out().print(f"{counts.undecodable} messages are no assessment and were left out")
+        raise typer.Exit(code=1)
+
+
+async def _rebuild(settings: Settings) -> RebuildCounts:
+    history = RedisHistory(settings.redis_url)
+    with Progress(console=err(), transient=True) as progress:
+        task = progress.add_task("history", total=None)
+
+        def on_progress(counts: RebuildCounts) -> None:
+            progress.update(task, total=counts.due, completed=counts.read)
+
+        try:
+            return await rebuild_history(
+                settings.broker, codec_of(settings), history, on_progress=on_progress
+            )
+        finally:
+            await history.close()
+
+
+async def _read(patient_id: str, settings: Settings) -> list[HistoryPoint]:
+    history = RedisHistory(settings.redis_url)
+    try:
+        return await history.read(patient_id)
+    finally:
+        await history.close()
+
+
+def sparkline(points: Sequence[HistoryPoint]) -> str:
+    """Draw probabilities as bars, one per assessment; an assessment without a score is a mark of its own.
+
+    >>> sparkline([])
+    ''
+    """
+    return "".join(_bar(point.probability) for point in points)
+
+
+def _bar(probability: float | None) -> str:
+    if probability is None:
+        return _NOT_SCORED
+    return _BARS[min(int(probability * len(_BARS)), len(_BARS) - 1)]
+
+
+def history_table(patient_id: str, points: Sequence[HistoryPoint]) -> Table:
+    """Lay assessments out, one a row."""
+    table = Table(title=Text(f"risk history of {patient_id}"), title_justify="left")
+    for heading in (
+        "acquired (UTC)",
+        "phenotype",
+        "risk",
+        "90 % interval",
+        "HR",
+        "PR",
+        "QRS",
+        "QTc",
+        "why not scored",
+    ):
+        table.add_column(
+            heading, justify="right" if heading in ("risk", "HR", "PR", "QRS", "QTc") else "left"
+        )
+    for point in points:
+        table.add_row(
+            f"{point.acquired_at:%Y-%m-%d %H:%M}",
+            Text(point.phenotype.replace("_", " "), style=_STYLE[point.phenotype]),
+            "—" if point.probability is None else f"{point.probability:.2f}",
+            _interval(point),
+            *(_rounded(m) for m in (point.heart_rate_bpm, point.pr_ms, point.qrs_ms, point.qtc_ms)),
+            Text(", ".join(point.not_scored_reasons)),
+        )
+    return table
+
+
+def _interval(point: HistoryPoint) -> str:
+    if point.probability_low is None or point.probability_high is None:
+        return "—"
+    return f"{point.probability_low:.2f}–{point.probability_high:.2f}"
+
+
+def _rounded(measurement: float | None) -> str:
+    return "—" if measurement is None else f"{measurement:.0f}"

@@ -1,0 +1,91 @@
+"""``diastole``: the one entry. Each command group has its file; this one joins them and maps errors to exits.
+
+Exit codes: 0 done; 1 done, but something was refused or did not hold; 2 usage or configuration;
+75 try again later (sysexits' EX_TEMPFAIL); 130 interrupted.
+"""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated, Final
+
+import typer
+
+from ops.cli import (
+    bench,
+    bundle,
+    clean,
+    demo,
+    history,
+    policy,
+    publish,
+    services,
+    simulate,
+    tail,
+    topics,
+    worker,
+)
+from ops.cli.console import err
+from schemas.errors import ConfigurationError, DiastoleError
+
+FAILED: Final = 1
+MISCONFIGURED: Final = 2
+TRY_LATER: Final = 75
+INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    name="diastole",
+    help=(
+        "Watches a hospital's 12-lead ECG stream and alerts when a patient moves into a high-risk "
+        "diastolic-dysfunction phenotype. Research decision support: not a medical device."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+app.command("publish")(publish.publish)
+app.command("simulate")(simulate.simulate)
+app.command("tail")(tail.tail)
+app.command("worker")(worker.worker)
+app.command("demo")(demo.demo)
+app.command("bench")(bench.bench)
+app.command("clean")(clean.clean)
+app.add_typer(history.app, name="history")
+app.add_typer(topics.app, name="topics")
+app.add_typer(services.app, name="services")
+app.add_typer(bundle.app, name="bundle")
+app.add_typer(policy.app, name="policy")
+
+
+@app.callback()
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"diastole {version('diastole')}")
+        raise typer.Exit
+
+
+def exit_code(error: DiastoleError) -> int:
+    """Return the exit code an error calls for."""
+    if isinstance(error, ConfigurationError):
+        return MISCONFIGURED
+    return TRY_LATER if error.retriable else FAILED
+
+
+def main() -> None:
+    """Run the command line: one line and an exit code for known errors, a traceback only for unknown ones."""
+    try:
+        app()
+    except DiastoleError as error:
+        err().print(f"diastole: {error}", markup=False, soft_wrap=True)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output left (`| head`); Python would complain once more when it flushes at exit.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,111 @@
+"""``diastole publish``: files in, ECGs on Kafka out."""
+
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+from rich.console import Console
+
+from ops.cli.console import err, out
+from ops.cli.setup import BrokerOption, codec_of, prepared, run
+from schemas.errors import ConfigurationError, PoisonError
+from schemas.recorded import Urgency
+from streams.feeds.publish import open_publisher
+from streams.feeds.read import read
+from streams.feeds.readers.options import ReadOptions
+from streams.settings import Settings
+
+
+def publish(
+    files: Annotated[list[Path], typer.Argument(help="DICOM waveforms, WFDB headers (.hea), HL7 aECG XML.")],
+    broker: BrokerOption = None,
+    timezone: Annotated[
+        str,
+        typer.Option(
+            help="Zone of local times that carry no offset, e.g. Europe/Rome. Most carts write local time."
+        ),
+    ] = "UTC",
+    acquired_at: Annotated[
+        str | None, typer.Option(help="Start of the recording (ISO 8601), for files that give none.")
+    ] = None,
+    patient_id: Annotated[
+        str, typer.Option(help="The site's patient identifier, for files that name none.")
+    ] = "",
+    site: Annotated[str, typer.Option(help="Site, over what the file says.")] = "",
+    ward: Annotated[str, typer.Option(help="Ward, over what the file says.")] = "",
+    stat: Annotated[bool, typer.Option("--stat", help="Score these before routine ECGs.")] = False,
+) -> None:
+    """Publish ECG files to ecg.recorded.v1 and wait until Kafka has them.
+
+    Publishing a file again is harmless: it gets the same id. Exit code 1 when any file was refused.
+    """
+    zone = parse_zone(timezone)
+    options = ReadOptions(
+        timezone=zone,
+        acquired_at=parse_acquired_at(acquired_at, zone),
+        patient_id=patient_id,
+        site_id=site,
+        ward_id=ward,
+        urgency=Urgency.STAT if stat else Urgency.ROUTINE,
+    )
+    refused = run(_publish_all(files, options, prepared(broker=broker)))
+    if refused:
+        raise typer.Exit(code=1)
+
+
+def parse_zone(name: str) -> tzinfo:
+    """Return the zone of an IANA name.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is no such zone.
+    """
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigurationError(
+            f"--timezone {name}: no such zone; write it like Europe/Rome or UTC"
+        ) from None
+
+
+def parse_acquired_at(text: str | None, zone: tzinfo) -> datetime | None:
+    """Read an ISO 8601 moment; without an offset it is local to ``zone``.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is no moment.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"--acquired-at {text}: write it like 2026-01-31T08:15:00+01:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+async def _publish_all(files: list[Path], options: ReadOptions, settings: Settings) -> int:
+    refused = 0
+    console, problems = out(), err()
+    async with open_publisher(settings.broker, codec_of(settings)) as publisher:
+        for path in files:
+            try:
+                ecg = read(path, options)
+                at = await publisher.publish(ecg)
+            except PoisonError as error:
+                refused += 1
+                _say_refused(problems, path, error)
+                continue
+            where = f"{at.topic}[{at.partition}]@{at.offset}"
+            leads = f"{len(ecg.lead_names)} leads at {ecg.sample_rate_hz:g} Hz"
+            said = f"published {path.name} as {at.ecg_id} ({ecg.source_format}, {leads}) to {where}"
+            console.print(said, markup=False, soft_wrap=True)
+    return refused
+
+
+def _say_refused(console: Console, path: Path, error: PoisonError) -> None:
+    console.print(f"refused {path.name}: {error}", markup=False, soft_wrap=True)

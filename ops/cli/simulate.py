@@ -1,0 +1,63 @@
+"""``diastole simulate``: a ward of simulated patients, published as it records."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+from models.cohorts.simulated import Ward
+from ops.cli.console import err, out
+from ops.cli.durations import parse_duration
+from ops.cli.setup import BrokerOption, codec_of, prepared, run
+from ops.ward import Round, run_ward
+from streams.feeds.publish import open_publisher
+from streams.settings import Settings
+from streams.stage import utc_now
+
+
+def simulate(
+    beds: Annotated[int, typer.Option(min=1, max=10_000, help="Patients.")] = 50,
+    every: Annotated[str, typer.Option(help="Time between two ECGs of one bed, e.g. 10s, 6h.")] = "10s",
+    for_: Annotated[
+        str | None, typer.Option("--for", help="How long, in ward time; without it, until Ctrl-C.")
+    ] = None,
+    speedup: Annotated[
+        float, typer.Option(min=0.001, help="Ward seconds per second; above 1 needs --for.")
+    ] = 1.0,
+    rise: Annotated[str, typer.Option(help="How long a deterioration takes, in ward time.")] = "21d",
+    faults: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of recordings that go wrong.")
+    ] = 0.04,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed plays the same patients.")] = 1,
+    broker: BrokerOption = None,
+) -> None:
+    """Play a ward onto ecg.recorded.v1: stable and deteriorating simulated patients, some bad recordings.
+
+    With --speedup the ward's past is played, so that its last ECG is acquired now.
+    """
+    lasts = None if for_ is None else parse_duration(for_)
+    plan = Round(every=parse_duration(every), lasts=lasts, speedup=speedup)
+    count = run(_simulate(beds, plan, parse_duration(rise), faults, seed, prepared(broker=broker)))
+    out().print(f"published {count} ECGs of {beds} simulated patients")
+
+
+async def _simulate(
+    beds: int, plan: Round, rise: timedelta, fault_rate: float, seed: int, settings: Settings
+) -> int:
+    now = utc_now()
+    played = plan.lasts * (1.0 - 1.0 / plan.speedup) if plan.lasts else timedelta(0)
+    started_at = now - played
+    ward = Ward(beds=beds, seed=seed, since=started_at, fault_rate=fault_rate, rise=rise)
+    columns = (TextColumn("{task.description}"), TextColumn("{task.completed} ECGs"), TimeElapsedColumn())
+    async with open_publisher(settings.broker, codec_of(settings)) as publisher:
+        with Progress(*columns, console=err(), transient=True) as progress:
+            task = progress.add_task(f"{beds} beds", total=None)
+            return await run_ward(
+                ward,
+                plan,
+                publisher,
+                started_at=started_at,
+                now=utc_now,
+                on_published=lambda: progress.advance(task),
+            )

@@ -1,0 +1,78 @@
+"""What the demo publishes: real files, a ward that lives through weeks in seconds, and a broken sender."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from pydicom.data import get_testdata_file
+
+from models.cohorts.simulated import Ward
+from schemas.recorded import EcgRecorded
+from streams.feeds.read import read
+from streams.feeds.readers.options import ReadOptions
+
+#: The demo's ward; simulated patient ids begin with the site's name, real ones are never shown.
+SEED: Final = 7
+_FAULT_RATE: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealFile:
+    """A real recording and what must be said beside it to publish it."""
+
+    path: Path
+    options: ReadOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Garbage:
+    """Bytes on ``ecg.recorded.v1`` that are no ECG."""
+
+    what: str
+    payload: bytes
+
+
+def real_files(shared_ecg: Path | None) -> Iterator[RealFile]:
+    """Yield the DICOM ECG that arrives with pydicom and, where the folder is there, a WFDB and an aECG file.
+
+    Parameters
+    ----------
+    shared_ecg : Path or None
+        A folder of real recordings that is no part of Diastole.
+    """
+    dicom = get_testdata_file("waveform_ecg.dcm", download=False)
+    if dicom is not None:
+        yield RealFile(path=Path(str(dicom)), options=ReadOptions())
+    if shared_ecg is None:
+        return
+    # The PTB header gives date and no time, in a comment; a record names no patient.
+    ptb = ReadOptions(patient_id="DEMO-WFDB", acquired_at=datetime(1990, 10, 1, tzinfo=UTC))
+    for name, options in (("wfdb/s0010_re.hea", ptb), ("aecg/hl7_example.xml", ReadOptions())):
+        if (shared_ecg / name).is_file():
+            yield RealFile(path=shared_ecg / name, options=options)
+
+
+def read_real(file: RealFile) -> EcgRecorded:
+    """Read one real file; see :func:`streams.feeds.read.read`."""
+    return read(file.path, file.options)
+
+
+def ward_rounds(beds: int, rounds: int, every: timedelta, now: datetime) -> Iterator[EcgRecorded]:
+    """Yield the ward's recordings in order of acquisition, the last one before ``now``."""
+    since = now - every * rounds
+    ward = Ward(beds=beds, seed=SEED, since=since, fault_rate=_FAULT_RATE, rise=every * rounds / 2)
+    for number in range(rounds):
+        yield from ward.round(since + every * number)
+
+
+def garbage(ecg_payload: bytes) -> tuple[Garbage, ...]:
+    """Return what a broken sender might write: noise, half an ECG, an ECG under a schema nobody knows."""
+    noise = random.Random(SEED)
+    return (
+        Garbage(what="random bytes", payload=noise.randbytes(500)),
+        Garbage(what="an ECG cut in half", payload=ecg_payload[: len(ecg_payload) // 2]),
+        Garbage(what="an ECG under an unknown schema id", payload=b"\x00\x7f\xff\xff\xfe" + ecg_payload[5:]),
+    )

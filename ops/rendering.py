@@ -1,0 +1,130 @@
+"""Records as one readable line, and as one JSON line."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from ops.topic_reader import Seen
+from schemas.alert import AlertClosed, AlertRaised, TechnicalAlarm
+from schemas.audit import CareAction
+from schemas.errors import PoisonError
+from schemas.featurized import EcgFeaturized
+from schemas.recorded import EcgRecorded
+from schemas.risk import RiskAssessed
+from streams.dead_letters import ERROR_CODE, ERROR_MESSAGE, OFFSET, PARTITION, STAGE
+
+
+def plain(thing: Any, *, with_arrays: bool = False) -> Any:
+    """Turn a record into what JSON can carry.
+
+    Parameters
+    ----------
+    with_arrays : bool
+        False writes an array as its type and shape: 60 000 samples help no reader.
+    """
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        fields = dataclasses.fields(thing)
+        return {field.name: plain(getattr(thing, field.name), with_arrays=with_arrays) for field in fields}
+    if isinstance(thing, np.ndarray):
+        return thing.tolist() if with_arrays else f"{thing.dtype} {thing.shape}"
+    if isinstance(thing, datetime):
+        return thing.isoformat()
+    if isinstance(thing, Enum):
+        return thing.value
+    if isinstance(thing, Mapping):
+        return {str(key): plain(entry, with_arrays=with_arrays) for key, entry in thing.items()}
+    if isinstance(thing, (tuple, list)):
+        return [plain(entry, with_arrays=with_arrays) for entry in thing]
+    return thing
+
+
+def json_line(seen: Seen, *, with_arrays: bool = False) -> str:
+    """Write a message as one line of JSON: where it was, its headers, its record or why there is none."""
+    message = seen.message
+    line: dict[str, Any] = {
+        "topic": message.topic,
+        "partition": message.partition,
+        "offset": message.offset,
+        "timestamp": message.timestamp.isoformat(),
+        "headers": {name: text.decode("utf-8", "replace") for name, text in message.headers},
+    }
+    if isinstance(seen.record, PoisonError):
+        line["undecodable"] = {"code": seen.record.code, "reason": str(seen.record)}
+    else:
+        line["type"] = type(seen.record).__name__
+        line["record"] = plain(seen.record, with_arrays=with_arrays)
+    return json.dumps(line, ensure_ascii=False)
+
+
+def text_line(seen: Seen) -> str:
+    """Write a message as one line for people."""
+    message = seen.message
+    where = f"{message.timestamp:%H:%M:%S} {message.topic}[{message.partition}]@{message.offset}"
+    if message.topic.endswith(".dlq"):
+        return f"{where}  {_dead_letter_text(dict(message.headers))}"
+    return f"{where}  {record_text(seen.record)}"
+
+
+def record_text(record: Any) -> str:
+    """Say what a record says, in one line."""
+    match record:
+        case EcgRecorded():
+            return _recorded_text(record)
+        case EcgFeaturized():
+            return _featurized_text(record)
+        case RiskAssessed():
+            return f"{record.patient_id} {_minute(record.acquired_at)}  {risk_text(record)}"
+        case AlertRaised():
+            return f"ALERT {record.kind} {record.patient_id}  {record.change_text}"
+        case AlertClosed():
+            return f"CLOSED {record.patient_id} {_minute(record.acquired_at)}  {record.reason}"
+        case TechnicalAlarm():
+            return f"ALARM {record.priority} {record.kind} {record.source}  {record.message}"
+        case CareAction():
+            return f"{record.verb} {record.alert_id} by {record.actor}"
+        case _:
+            return f"undecodable: {record}"
+
+
+def risk_text(risk: RiskAssessed) -> str:
+    """Say the assessment: never a number where there is no score."""
+    if risk.probability is None:
+        return f"NOT SCORED ({', '.join(risk.not_scored_reasons)})"
+    if risk.probability_low is None or risk.probability_high is None:
+        return f"{risk.phenotype} {risk.probability:.2f}"
+    return f"{risk.phenotype} {risk.probability:.2f} ({risk.probability_low:.2f}–{risk.probability_high:.2f})"
+
+
+def _recorded_text(ecg: EcgRecorded) -> str:
+    seconds = ecg.samples.shape[1] / ecg.sample_rate_hz
+    return (
+        f"{ecg.patient_id} {_minute(ecg.acquired_at)}  {len(ecg.lead_names)} leads, {seconds:.1f} s "
+        f"at {ecg.sample_rate_hz:g} Hz, {ecg.source_format}"
+    )
+
+
+def _featurized_text(ecg: EcgFeaturized) -> str:
+    rate = ecg.measurements.heart_rate_bpm
+    heart = "HR —" if rate is None else f"HR {rate:.0f}/min"
+    quality = "usable" if ecg.quality.acceptable else "unusable"
+    reasons = f" ({', '.join(ecg.quality.reasons)})" if ecg.quality.reasons else ""
+    return f"{ecg.patient_id} {_minute(ecg.acquired_at)}  {heart}, {quality}{reasons}"
+
+
+def _dead_letter_text(headers: Mapping[str, bytes]) -> str:
+    def header(name: str) -> str:
+        return headers.get(name, b"?").decode("utf-8", "replace")
+
+    return (
+        f"{header(ERROR_CODE)} in {header(STAGE)}, was partition {header(PARTITION)} "
+        f"offset {header(OFFSET)}: {header(ERROR_MESSAGE)}"
+    )
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}Z"

@@ -1,0 +1,132 @@
+"""Reading topics without a consumer group: for tail, the demo and the bench, which must disturb nobody."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.alert import AlertClosed, AlertRaised, TechnicalAlarm
+from schemas.audit import CareAction
+from schemas.codec import Codec
+from schemas.errors import ConfigurationError, PoisonError
+from schemas.featurized import EcgFeaturized
+from schemas.recorded import EcgRecorded
+from schemas.risk import RiskAssessed
+from streams.feeds.publish import BrokerUnavailableError
+from streams.message import Message
+from streams.topology import CARE_AUDIT, ECG_ALERT, ECG_FEATURIZED, ECG_RECORDED, ECG_RISK, TOPICS
+
+#: What each topic carries.
+RECORDS_OF: Final[dict[str, tuple[type, ...]]] = {
+    ECG_RECORDED: (EcgRecorded,),
+    ECG_FEATURIZED: (EcgFeaturized,),
+    ECG_RISK: (RiskAssessed,),
+    ECG_ALERT: (AlertRaised, AlertClosed, TechnicalAlarm),
+    CARE_AUDIT: (CareAction,),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Seen:
+    """One message with what it decodes to: a record, or why it does not."""
+
+    message: Message
+    record: Any | PoisonError
+
+
+class TopicReader:
+    """Reads all partitions of some topics, in order per partition."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, codec: Codec) -> None:
+        self._consumer = consumer
+        self._codec = codec
+
+    async def poll(self, timeout_s: float) -> list[Seen]:
+        """Return what arrived, waiting at most ``timeout_s``; empty when nothing did."""
+        fetched = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000))
+        return [self._seen(raw) for batch in fetched.values() for raw in batch]
+
+    async def __aiter__(self) -> AsyncIterator[Seen]:
+        """Yield what arrives, without end."""
+        while True:
+            for seen in await self.poll(1.0):
+                yield seen
+
+    def _seen(self, raw: Any) -> Seen:
+        message = Message(
+            topic=raw.topic,
+            partition=raw.partition,
+            offset=raw.offset,
+            key=raw.key,
+            value=raw.value,
+            headers=tuple(raw.headers),
+            timestamp=datetime.fromtimestamp(raw.timestamp / 1000.0, UTC),
+        )
+        return Seen(message=message, record=self._decode(message))
+
+    def _decode(self, message: Message) -> Any | PoisonError:
+        topic = message.topic.removesuffix(".dlq")
+        try:
+            return self._codec.decode(message.value or b"", *RECORDS_OF.get(topic, ()))
+        except PoisonError as error:
+            return error
+
+
+@asynccontextmanager
+async def open_topic_reader(
+    bootstrap: str, topics: Sequence[str], codec: Codec, *, from_beginning: bool
+) -> AsyncIterator[TopicReader]:
+    """Connect a reader; with ``from_beginning`` False it yields only what arrives from now on.
+
+    Raises
+    ------
+    BrokerUnavailableError
+        When no broker answers.
+    ConfigurationError
+        When a topic does not exist.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=4 * 2**20,
+        fetch_max_wait_ms=100,
+    )
+    try:
+        await consumer.start()
+        await _assign(consumer, topics, from_beginning)
+    except KafkaError as error:
+        await consumer.stop()
+        raise BrokerUnavailableError(
+            f"no Kafka broker answers at {bootstrap} ({type(error).__name__}); start one "
+            "(diastole services up) or set DIASTOLE_BROKER"
+        ) from error
+    except ConfigurationError:
+        await consumer.stop()
+        raise
+    try:
+        yield TopicReader(consumer, codec)
+    finally:
+        await consumer.stop()
+
+
+async def _assign(consumer: AIOKafkaConsumer, topics: Sequence[str], from_beginning: bool) -> None:
+    existing = await consumer.topics()
+    missing = [topic for topic in topics if topic not in existing]
+    if missing:
+        raise ConfigurationError(
+            f"topic {', '.join(missing)} does not exist; create Diastole's topics with: "
+            f"diastole topics apply (its topics are {', '.join(TOPICS)} and each with .dlq)"
+        )
+    partitions = []
+    for topic in topics:
+        partitions += [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
+    consumer.assign(partitions)
+    if from_beginning:
+        await consumer.seek_to_beginning(*partitions)
+    else:
+        await consumer.seek_to_end(*partitions)

@@ -1,0 +1,80 @@
+"""Workers as processes of their own, as in production: for the demo and the bench."""
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from ops.services.folders import new_run_folder
+from ops.services.ports import LOOPBACK, free_port
+from ops.services.process import Server, ServerCommand
+
+#: Importing torch and Faust in four processes on two shared cores takes about 15 s when the disk is cold.
+_START_WITHIN_S: Final = 90.0
+_STOP_WITHIN_S: Final = 30.0  # the worker's own drain budget is 20 s
+
+_PROBE_TIMEOUT_S: Final = 2.0
+
+
+@contextmanager
+def running_workers(
+    stages: Sequence[str],
+    root: Path,
+    environment: Mapping[str, str],
+    on_ready: Callable[[str], None] = lambda stage: None,
+) -> Iterator[dict[str, Server]]:
+    """Start one worker per stage, wait until each is ready, and stop them at the end.
+
+    Parameters
+    ----------
+    environment : mapping
+        Settings (``DIASTOLE_*``) given to the workers over this process's own environment.
+    on_ready : callable
+        Called with a stage's name when its worker has its partitions.
+
+    Raises
+    ------
+    ServiceError
+        When a worker does not become ready, with the tail of its log.
+    """
+    with ExitStack() as stack:
+        workers = {stage: Server(_command(stage, root, environment)) for stage in stages}
+        for server in workers.values():
+            stack.callback(server.stop)
+
+        def start(stage: str) -> str:
+            workers[stage].start()
+            return stage
+
+        with ThreadPoolExecutor(len(workers)) as threads:
+            for stage in threads.map(start, workers):
+                on_ready(stage)
+        yield workers
+
+
+def _command(stage: str, root: Path, environment: Mapping[str, str]) -> ServerCommand:
+    port = free_port()
+    return ServerCommand(
+        name=f"{stage} worker",
+        argv=[sys.executable, "-m", "ops.cli", "worker", stage, "--metrics-port", str(port)],
+        folder=new_run_folder(root, f"worker-{stage}"),
+        port=port,
+        answers=is_ready,
+        start_within_s=_START_WITHIN_S,
+        stop_within_s=_STOP_WITHIN_S,
+        environment={**os.environ, **environment},
+    )
+
+
+def is_ready(port: int) -> bool:
+    """Whether the worker whose health is on this port has its partitions and waits for nothing."""
+    try:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/readyz", timeout=_PROBE_TIMEOUT_S) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
