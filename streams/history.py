@@ -57,7 +57,8 @@ class HistoryLimits:
     Attributes
     ----------
     max_points : int
-        The newest by acquisition are kept. 500: one ECG a day for more than a year.
+        The newest by acquisition are kept. 500: one ECG a day for more than a year, and just below the 512
+        entries up to which Redis keeps a hash packed (84 kB a patient; beyond, a point takes a quarter more).
     max_age : timedelta
         Counted from now; a patient without a younger point is forgotten.
     """

@@ -1,0 +1,115 @@
+"""What of an assessment enters the risk history, and its bytes."""
+
+import uuid
+from datetime import UTC
+
+import pytest
+from assessments import START, assessed, nth_ecg_id
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import ConfigurationError
+from schemas.featurized import Measurements
+from schemas.risk import Phenotype
+from streams.history import HistoryLimits, HistoryPoint, history_point, history_points
+from streams.history_encoding import decode_point, encode_body, encode_name
+from streams.stage import Received
+
+TEN_THOUSANDTHS = st.none() | st.integers(0, 10_000).map(lambda number: number / 10_000)
+TENTHS = st.none() | st.integers(0, 30_000).map(lambda number: number / 10)
+POINTS = st.builds(
+    HistoryPoint,
+    patient_id=st.just("P-1"),
+    ecg_id=st.uuids().map(str),
+    bundle_version=st.text(max_size=20),
+    acquired_at=st.datetimes(timezones=st.just(UTC)),
+    phenotype=st.sampled_from(Phenotype),
+    probability=TEN_THOUSANDTHS,
+    probability_low=TEN_THOUSANDTHS,
+    probability_high=TEN_THOUSANDTHS,
+    not_scored_reasons=st.lists(st.sampled_from(["PACED", "LEAD_OFF:V3", "ÜBER"]), max_size=3).map(tuple),
+    quality_score=st.integers(0, 100).map(lambda number: number / 100),
+    heart_rate_bpm=TENTHS,
+    pr_ms=TENTHS,
+    qrs_ms=TENTHS,
+    qtc_ms=TENTHS,
+)
+
+
+def test_a_scored_assessment_keeps_risk_interval_quality_and_measurements() -> None:
+    measurements = Measurements(heart_rate_bpm=71.3, pr_ms=160.0, qrs_ms=92.0, qtc_ms=431.0)
+    point = history_point(assessed(1, 0.31, measurements=measurements))
+    assert point == HistoryPoint(
+        patient_id="P-1",
+        ecg_id=nth_ecg_id(1),
+        bundle_version="b1",
+        acquired_at=START.replace(hour=13),
+        phenotype=Phenotype.LOW,
+        probability=0.31,
+        quality_score=0.9,
+        heart_rate_bpm=71.3,
+        pr_ms=160.0,
+        qrs_ms=92.0,
+        qtc_ms=431.0,
+    )
+
+
+def test_not_scored_is_kept_with_its_reasons_and_without_a_number() -> None:
+    point = history_point(assessed(1, None, reasons=("LEAD_OFF:V3", "NOISE")))
+    assert (point.phenotype, point.probability) == (Phenotype.NOT_SCORED, None)
+    assert point.not_scored_reasons == ("LEAD_OFF:V3", "NOISE")
+
+
+def test_a_batch_gives_one_point_per_assessment_in_order() -> None:
+    risks = [assessed(2, 0.1), assessed(1, None), assessed(2, 0.1)]
+    batch = [Received(record=risk, published_at=risk.published_at) for risk in risks]
+    assert [point.ecg_id for point in history_points(batch)] == [nth_ecg_id(n) for n in (2, 1, 2)]
+
+
+@given(POINTS)
+def test_bytes_give_the_point_back(point: HistoryPoint) -> None:
+    read = decode_point(point.patient_id, point.acquired_at, encode_name(point), encode_body(point))
+    assert read == point
+
+
+def test_not_scored_is_never_read_back_as_zero_risk() -> None:
+    point = history_point(assessed(1, None))
+    read = decode_point("P-1", point.acquired_at, encode_name(point), encode_body(point))
+    assert (read.probability, read.probability_low, read.probability_high) == (None, None, None)
+
+
+def test_a_risk_of_zero_is_read_back_as_zero_and_not_as_none() -> None:
+    point = history_point(assessed(1, 0.0))
+    assert decode_point("P-1", point.acquired_at, encode_name(point), encode_body(point)).probability == 0.0
+
+
+def test_a_scored_point_without_its_name_takes_17_bytes() -> None:
+    assert len(encode_body(history_point(assessed(1, 0.31)))) == 17
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_a_measurement_that_is_no_number_is_none(odd: float) -> None:
+    fields = {"patient_id": "P-1", "ecg_id": str(uuid.UUID(int=1)), "bundle_version": "b1"}
+    point = HistoryPoint(
+        **fields, acquired_at=START, phenotype=Phenotype.LOW, probability=0.1, quality_score=1, pr_ms=odd
+    )
+    assert decode_point("P-1", START, encode_name(point), encode_body(point)).pr_ms is None
+
+
+def test_the_golden_bytes_of_version_1_are_read_for_ever() -> None:
+    body = bytes.fromhex("01025a1c0cffffffffc902ffff9803ffff")
+    read = decode_point("P-1", START, uuid.UUID(int=7).bytes + b"b1", body)
+    assert (read.ecg_id, read.bundle_version, read.phenotype) == (nth_ecg_id(7), "b1", Phenotype.HIGH)
+    assert (read.probability, read.quality_score, read.heart_rate_bpm, read.pr_ms) == (0.31, 0.9, 71.3, None)
+    assert read.qrs_ms == 92.0
+
+
+@pytest.mark.parametrize("body", [b"", b"\x01\x02", b"\x02" + bytes(16), b"\x01\x09" + bytes(15)])
+def test_bytes_of_another_version_or_damaged_are_refused_with_what_to_do(body: bytes) -> None:
+    with pytest.raises(ConfigurationError, match="diastole history rebuild"):
+        decode_point("P-1", START, bytes(16), body)
+
+
+def test_limits_that_would_keep_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one point"):
+        HistoryLimits(max_points=0)
