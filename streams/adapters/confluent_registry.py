@@ -166,7 +166,7 @@ def _asked(question: Callable[[], T]) -> T:
         raise _failure(error.http_code, str(error)) from None
     except httpx.TransportError as error:
         raise RegistryUnavailableError(
-            f"the schema registry does not answer ({type(error).__name__}); check DIASTOLE_SCHEMA_REGISTRY"
+            f"the schema registry does not answer ({type(error).__name__}); check DIASTOLE_REGISTRY_URL"
         ) from None
     except json.JSONDecodeError:
         raise RegistryUnavailableError(
