@@ -1,0 +1,158 @@
+"""Intervals, axes and voltages of the median beat, as a cart prints them."""
+
+import math
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from models.delineation import Fiducials, delineate, level_at_pq
+from models.median_beat import median_beat
+from schemas.featurized import MODEL_INPUT_RATE_HZ, Measurements
+from schemas.leads import LEADS_12
+
+_MS_PER_SAMPLE: Final = 1000.0 / MODEL_INPUT_RATE_HZ
+_ROW: Final = {lead: row for row, lead in enumerate(LEADS_12)}
+#: ST is read 60 ms after the J point (where stress and ward monitors read it).
+_ST_AFTER_J: Final = round(60 / _MS_PER_SAMPLE)
+#: Rates outside 15–300 a minute are misdetections.
+_RR_RANGE_MS: Final = (200.0, 4000.0)
+
+
+def measure(mv: npt.NDArray[np.float32], r_peaks: list[npt.NDArray[np.int64]]) -> list[Measurements]:
+    """Measure each ECG of a conditioned batch.
+
+    Parameters
+    ----------
+    mv : numpy.ndarray
+        float32, (n_ecgs, 12, 5000), mV at 500 Hz.
+    r_peaks : list of numpy.ndarray
+        One array of rising sample indices for each ECG.
+
+    Returns
+    -------
+    list of Measurements
+        In the order of the batch; a field is None where its wave is absent or too few beats were found. Heart
+        rate is the mean of the beat-to-beat rates (as Philips carts state it), QTc is Fridericia's
+        ``qt / (RR in s) ** (1/3)`` (Bazett over-corrects above 90 beats a minute), depths of S waves are
+        positive.
+    """
+    return [_measure_one(ecg, peaks) for ecg, peaks in zip(mv, r_peaks, strict=True)]
+
+
+def _measure_one(mv: npt.NDArray[np.float32], peaks: npt.NDArray[np.int64]) -> Measurements:
+    rr_ms = np.diff(peaks) * _MS_PER_SAMPLE
+    rr_ms = rr_ms[(rr_ms >= _RR_RANGE_MS[0]) & (rr_ms <= _RR_RANGE_MS[1])]
+    rate = float(np.mean(60000.0 / rr_ms)) if rr_ms.size else None
+    rr_sd = float(np.std(rr_ms)) if rr_ms.size > 1 else None
+    beat = median_beat(mv, peaks)
+    marks = None if beat is None else delineate(beat, None if rate is None else float(np.median(rr_ms)))
+    if beat is None or marks is None:
+        return Measurements(heart_rate_bpm=_rounded(rate), rr_sd_ms=_rounded(rr_sd))
+    leads = level_at_pq(beat.mv, marks.qrs_onset)
+    qt_ms = _span_ms(marks.qrs_onset, marks.t_end)
+    return Measurements(
+        heart_rate_bpm=_rounded(rate),
+        rr_sd_ms=_rounded(rr_sd),
+        pr_ms=_span_ms(marks.p_onset, marks.qrs_onset),
+        p_duration_ms=_span_ms(marks.p_onset, marks.p_end),
+        qrs_ms=_span_ms(marks.qrs_onset, marks.qrs_end),
+        qt_ms=qt_ms,
+        qtc_ms=_rounded(fridericia_ms(qt_ms, rate)),
+        **_axes(leads, marks),
+        **_voltages(leads, marks),
+    )
+
+
+def fridericia_ms(qt_ms: float | None, heart_rate_bpm: float | None) -> float | None:
+    """QT at 60 beats a minute by Fridericia (1920): ``qt / (60 / rate) ** (1/3)``; None without either.
+
+    Examples
+    --------
+    >>> round(fridericia_ms(352.0, 84.0))
+    394
+    """
+    if qt_ms is None or heart_rate_bpm is None:
+        return None
+    return float(qt_ms / math.cbrt(60.0 / heart_rate_bpm))
+
+
+def axis_deg(area_i: float, area_avf: float) -> float | None:
+    """Frontal axis of a wave from its net areas in I and aVF, degrees in (−180, 180]; None without any.
+
+    aVF is an augmented lead, 2/√3 times smaller than a bipolar one at the same angle.
+
+    Examples
+    --------
+    >>> axis_deg(1.0, 0.0), axis_deg(0.0, 1.0), axis_deg(-1.0, 0.0)
+    (0.0, 90.0, 180.0)
+    """
+    if math.hypot(area_i, area_avf) < 1e-9:
+        return None
+    degrees = round(math.degrees(math.atan2(2.0 / math.sqrt(3.0) * area_avf, area_i)), 1)
+    return 180.0 if degrees <= -180.0 else degrees + 0.0  # −0.0 is 0.0
+
+
+def _axes(leads: npt.NDArray[np.float32], marks: Fiducials) -> dict[str, float | None]:
+    return {
+        "p_axis_deg": _wave_axis(leads, marks.p_onset, marks.p_end, chord=True),
+        "qrs_axis_deg": _wave_axis(leads, marks.qrs_onset, marks.qrs_end, chord=False),
+        "t_axis_deg": _t_axis(leads, marks),
+    }
+
+
+def _wave_axis(
+    leads: npt.NDArray[np.float32], start: int | None, stop: int | None, *, chord: bool
+) -> float | None:
+    if start is None or stop is None or stop - start < 2:
+        return None
+    wave = leads[[_ROW["I"], _ROW["aVF"]], start : stop + 1].astype(np.float64)
+    if chord:  # P rides on the end of the T–P segment: measure from the line between its ends
+        wave = wave - np.linspace(wave[:, 0], wave[:, -1], wave.shape[1]).T
+    area_i, area_avf = wave.sum(axis=1)
+    return axis_deg(float(area_i), float(area_avf))
+
+
+def _t_axis(leads: npt.NDArray[np.float32], marks: Fiducials) -> float | None:
+    if marks.t_peak is None or marks.t_end is None:
+        return None
+    return _wave_axis(leads, 2 * marks.t_peak - marks.t_end, marks.t_end, chord=False)
+
+
+def _voltages(leads: npt.NDArray[np.float32], marks: Fiducials) -> dict[str, float | None]:
+    qrs = leads[:, marks.qrs_onset : marks.qrs_end + 1]
+    st = leads[_ROW["V5"], min(marks.qrs_end + _ST_AFTER_J, leads.shape[1] - 1)]
+    return {
+        "r_avl_mv": _rounded(max(float(qrs[_ROW["aVL"]].max()), 0.0), 3),
+        "s_v1_mv": _rounded(max(-float(qrs[_ROW["V1"]].min()), 0.0), 3),
+        "s_v3_mv": _rounded(max(-float(qrs[_ROW["V3"]].min()), 0.0), 3),
+        "r_v5_mv": _rounded(max(float(qrs[_ROW["V5"]].max()), 0.0), 3),
+        "r_v6_mv": _rounded(max(float(qrs[_ROW["V6"]].max()), 0.0), 3),
+        "p_terminal_v1_mv_ms": _p_terminal_v1(leads[_ROW["V1"]], marks),
+        "t_v5_mv": None if marks.t_peak is None else _t_height(leads[_ROW["V5"]], marks.t_peak),
+        "st_v5_mv": _rounded(float(st), 3),
+    }
+
+
+def _p_terminal_v1(v1: npt.NDArray[np.float32], marks: Fiducials) -> float | None:
+    """Depth × duration of what is negative in P's second half in V1 (Morris, 1964); positive, or 0."""
+    if marks.p_onset is None or marks.p_peak is None or marks.p_end is None:
+        return None
+    p = v1[marks.p_onset : marks.p_end + 1].astype(np.float64)
+    p = p - p[0]
+    below = p[len(p) // 2 :]
+    below = below[below < 0]
+    return _rounded(float(-below.min() * below.size * _MS_PER_SAMPLE), 2) if below.size else 0.0
+
+
+def _t_height(v5: npt.NDArray[np.float32], t_peak: int) -> float | None:
+    near = v5[max(t_peak - 20, 0) : t_peak + 21]  # ± 40 ms: leads peak at slightly different times
+    return _rounded(float(near[int(np.argmax(np.abs(near)))]), 3)
+
+
+def _span_ms(start: int | None, stop: int | None) -> float | None:
+    return None if start is None or stop is None else (stop - start) * _MS_PER_SAMPLE
+
+
+def _rounded(number: float | None, digits: int = 1) -> float | None:
+    return None if number is None else round(number, digits)
