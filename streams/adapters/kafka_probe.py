@@ -1,6 +1,8 @@
 """Looking at Kafka beside Faust: is it there, are the topics there, how far behind is the group."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -29,6 +31,12 @@ class PartitionsDifferError(ConfigurationError):
     code = "PARTITIONS_DIFFER"
 
 
+@dataclass(frozen=True, slots=True)
+class _Clients:
+    consumer: AIOKafkaConsumer
+    admin: AIOKafkaAdminClient
+
+
 class KafkaProbe:
     """One group's view of Kafka, over connections of its own.
 
@@ -38,8 +46,7 @@ class KafkaProbe:
     def __init__(self, bootstrap: str, group: str) -> None:
         self._bootstrap = bootstrap
         self._group = group
-        self._consumer: AIOKafkaConsumer | None = None
-        self._admin: AIOKafkaAdminClient | None = None
+        self._clients: _Clients | None = None
 
     async def require_topics(self, topics: Iterable[str]) -> None:
         """Return when Kafka answers and knows all topics.
@@ -48,35 +55,28 @@ class KafkaProbe:
         ------
         BrokerUnreachableError, TopicMissingError
         """
-        await self._connect()
-        assert self._consumer is not None
-        try:
-            missing = sorted(set(topics) - await self._consumer.topics())
-        except (KafkaError, OSError) as error:
-            await self.close()
-            raise self._unreachable(error) from None
+        async with self._connected() as clients:
+            missing = sorted(set(topics) - await clients.consumer.topics())
         if missing:
-            raise TopicMissingError(
-                f"topics are missing: {', '.join(missing)}; create them with `diastole topics`"
-            )
+            raise TopicMissingError(f"{', '.join(missing)} not found; create the topics of Diastole first")
 
     async def ensure_compacted(self, topic: str, beside: str) -> None:
-        """Create a state topic, compacted, with as many partitions as the topic ``beside``.
+        """Create a state topic, compacted, with the partitions and replicas of the topic ``beside``.
 
         Raises
         ------
+        BrokerUnreachableError, TopicMissingError
         PartitionsDifferError
             When it exists with another number of partitions: states would be looked for in the wrong one.
         """
-        await self._connect()
-        assert self._admin is not None
-        partitions = await self._n_partitions(beside)
-        wanted = NewTopic(topic, partitions, -1, topic_configs={"cleanup.policy": "compact"})
-        response = await self._admin.create_topics([wanted])
-        code = response.topic_errors[0][1]
-        if code not in (0, TopicAlreadyExistsError.errno):
-            raise TopicMissingError(f"cannot create {topic}: {for_code(code).__name__}")
-        found = await self._n_partitions(topic)
+        async with self._connected() as clients:
+            partitions, replicas = await _shape(clients.admin, beside)
+            wanted = NewTopic(topic, partitions, replicas, topic_configs={"cleanup.policy": "compact"})
+            response = await clients.admin.create_topics([wanted])
+            code = response.topic_errors[0][1]
+            if code not in (0, TopicAlreadyExistsError.errno):
+                raise TopicMissingError(f"cannot create {topic}: {for_code(code).__name__}")
+            found, _ = await _shape(clients.admin, topic)
         if found != partitions:
             raise PartitionsDifferError(
                 f"{topic} has {found} partitions but {beside} has {partitions}; make them equal"
@@ -92,45 +92,42 @@ class KafkaProbe:
         wanted = [TopicPartition(topic, p) for topic, numbers in partitions.items() for p in numbers]
         if not wanted:
             return 0
-        await self._connect()
-        assert self._consumer is not None
-        assert self._admin is not None
-        try:
-            ends = await self._consumer.end_offsets(wanted)
-            begins = await self._consumer.beginning_offsets(wanted)
-            committed = await self._admin.list_consumer_group_offsets(self._group, partitions=wanted)
-        except (KafkaError, OSError) as error:
-            await self.close()
-            raise self._unreachable(error) from None
+        async with self._connected() as clients:
+            ends = await clients.consumer.end_offsets(wanted)
+            begins = await clients.consumer.beginning_offsets(wanted)
+            committed = await clients.admin.list_consumer_group_offsets(self._group, partitions=wanted)
         return sum(max(0, ends[tp] - max(committed[tp].offset, begins[tp])) for tp in wanted)
 
     async def close(self) -> None:
         """Close the connections; the next question opens new ones."""
-        consumer, self._consumer = self._consumer, None
-        admin, self._admin = self._admin, None
-        if consumer is not None:
-            await consumer.stop()
-        if admin is not None:
-            await admin.close()
+        clients, self._clients = self._clients, None
+        if clients is not None:
+            await clients.consumer.stop()
+            await clients.admin.close()
 
-    async def _n_partitions(self, topic: str) -> int:
-        assert self._admin is not None
-        (described,) = await self._admin.describe_topics([topic])
-        return len(described["partitions"])
-
-    async def _connect(self) -> None:
-        if self._consumer is not None:
-            return
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, group_id=None, request_timeout_ms=_TIMEOUT_MS
-        )
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=_TIMEOUT_MS)
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[_Clients]:
         try:
-            await self._consumer.start()
-            await self._admin.start()
+            if self._clients is None:
+                self._clients = _new_clients(self._bootstrap)
+                await self._clients.consumer.start()
+                await self._clients.admin.start()
+            yield self._clients
         except (KafkaError, OSError) as error:
             await self.close()
-            raise self._unreachable(error) from None
+            raise BrokerUnreachableError(f"no Kafka at {self._bootstrap} ({type(error).__name__})") from None
 
-    def _unreachable(self, error: Exception) -> BrokerUnreachableError:
-        return BrokerUnreachableError(f"no Kafka at {self._bootstrap} ({type(error).__name__})")
+
+def _new_clients(bootstrap: str) -> _Clients:
+    return _Clients(
+        AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, request_timeout_ms=_TIMEOUT_MS),
+        AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS),
+    )
+
+
+async def _shape(admin: AIOKafkaAdminClient, topic: str) -> tuple[int, int]:
+    """Partitions and replicas of a topic."""
+    (described,) = await admin.describe_topics([topic])
+    if not described["partitions"]:
+        raise TopicMissingError(f"{topic} not found; create the topics of Diastole first")
+    return len(described["partitions"]), max(1, len(described["partitions"][0]["replicas"]))
