@@ -1,4 +1,4 @@
-"""What must come out of the pipeline, computed in memory from what went in: no broker, no worker, no Redis."""
+"""What must come out of the pipeline, computed from what went in: no broker, no worker, no Redis."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Workers die and Redis is emptied while a ward plays; the alerts, the history and the counts stay the same."""
+"""Workers die and Redis is emptied while a ward plays; alerts, history and counts stay the same."""
 
 import asyncio
 import random
