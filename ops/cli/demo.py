@@ -10,11 +10,12 @@ from rich.text import Text
 
 from ops.cli.console import out
 from ops.cli.history import history_table, sparkline
-from ops.cli.setup import codec_of, prepared, run
+from ops.cli.setup import prepared, run
 from ops.demo import DemoOutcome, DemoPlan, play_demo
 from ops.demo.summary import summary_table
 from ops.demo.view import open_view
 from ops.services import BrokerKind
+from streams.assembly import build_codec
 
 _HEADER = (
     "Diastole demo. Research decision support, not a medical device. The model was trained on simulated "
@@ -59,7 +60,7 @@ def demo(
     console.print(Text(_HEADER, style="bold"), soft_wrap=not console.is_terminal)
     started_s = time.monotonic()
     with open_view(console) as view:
-        outcome = run(play_demo(plan, settings.home.resolve(), codec_of(settings), view))
+        outcome = run(play_demo(plan, settings.home.resolve(), build_codec(settings), view))
     _conclude(console, outcome, time.monotonic() - started_s)
     if not outcome.holds:
         raise typer.Exit(code=1)

@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.cli.console import err, out
-from ops.cli.setup import BrokerOption, codec_of, prepared, run
+from ops.cli.setup import BrokerOption, prepared, run
 from schemas.risk import Phenotype
 from streams.adapters.redis_history import RedisHistory
+from streams.assembly import build_codec
 from streams.history import HistoryPoint
 from streams.rebuild import RebuildCounts, rebuild_history
 from streams.settings import Settings
@@ -62,7 +63,7 @@ async def _rebuild(settings: Settings) -> RebuildCounts:
 
         try:
             return await rebuild_history(
-                settings.broker, codec_of(settings), history, on_progress=on_progress
+                settings.broker, build_codec(settings), history, on_progress=on_progress
             )
         finally:
             await history.close()

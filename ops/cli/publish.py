@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 
 from ops.cli.console import err, out
-from ops.cli.setup import BrokerOption, codec_of, prepared, run
+from ops.cli.setup import BrokerOption, prepared, run
 from schemas.errors import ConfigurationError, PoisonError
 from schemas.recorded import Urgency
+from streams.assembly import build_codec
 from streams.feeds.publish import open_publisher
 from streams.feeds.read import read
 from streams.feeds.readers.options import ReadOptions
@@ -91,7 +92,7 @@ def parse_acquired_at(text: str | None, zone: tzinfo) -> datetime | None:
 async def _publish_all(files: list[Path], options: ReadOptions, settings: Settings) -> int:
     refused = 0
     console, problems = out(), err()
-    async with open_publisher(settings.broker, codec_of(settings)) as publisher:
+    async with open_publisher(settings.broker, build_codec(settings)) as publisher:
         for path in files:
             try:
                 ecg = read(path, options)

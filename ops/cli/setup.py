@@ -6,9 +6,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from schemas.codec import Codec
-from schemas.registry import FileRegistry
-from streams.adapters.confluent_registry import ConfluentRegistry
 from streams.logs import configure_logs
 from streams.settings import Settings, load_settings
 
@@ -33,13 +30,6 @@ def prepared(**overrides: Any) -> Settings:
     settings = load_settings(**overrides)
     configure_logs(settings.log_format, settings.log_level)
     return settings
-
-
-def codec_of(settings: Settings) -> Codec:
-    """Return the codec over the registry the settings name, else over the schemas that ship."""
-    if settings.registry_url:
-        return Codec(ConfluentRegistry(settings.registry_url))
-    return Codec(FileRegistry())
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

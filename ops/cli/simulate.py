@@ -1,19 +1,21 @@
 """``diastole simulate``: a ward of simulated patients, published as it records."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from models.cohorts.simulated import Ward
 from ops.cli.console import err, out
 from ops.cli.durations import parse_duration
-from ops.cli.setup import BrokerOption, codec_of, prepared, run
-from ops.ward import Round, run_ward
+from ops.cli.setup import BrokerOption, prepared, run
+from streams.assembly import build_codec
 from streams.feeds.publish import open_publisher
 from streams.settings import Settings
 from streams.stage import utc_now
+
+if TYPE_CHECKING:
+    from ops.ward import Round
 
 
 def simulate(
@@ -36,6 +38,9 @@ def simulate(
 
     With --speedup the ward's past is played, so that its last ECG is acquired now.
     """
+    # Imported here: scipy takes a second, which other commands need not wait.
+    from ops.ward import Round
+
     lasts = None if for_ is None else parse_duration(for_)
     plan = Round(every=parse_duration(every), lasts=lasts, speedup=speedup)
     count = run(_simulate(beds, plan, parse_duration(rise), faults, seed, prepared(broker=broker)))
@@ -43,14 +48,17 @@ def simulate(
 
 
 async def _simulate(
-    beds: int, plan: Round, rise: timedelta, fault_rate: float, seed: int, settings: Settings
+    beds: int, plan: "Round", rise: timedelta, fault_rate: float, seed: int, settings: Settings
 ) -> int:
+    from models.cohorts.simulated import Ward
+    from ops.ward import run_ward
+
     now = utc_now()
     played = plan.lasts * (1.0 - 1.0 / plan.speedup) if plan.lasts else timedelta(0)
     started_at = now - played
     ward = Ward(beds=beds, seed=seed, since=started_at, fault_rate=fault_rate, rise=rise)
     columns = (TextColumn("{task.description}"), TextColumn("{task.completed} ECGs"), TimeElapsedColumn())
-    async with open_publisher(settings.broker, codec_of(settings)) as publisher:
+    async with open_publisher(settings.broker, build_codec(settings)) as publisher:
         with Progress(*columns, console=err(), transient=True) as progress:
             task = progress.add_task(f"{beds} beds", total=None)
             return await run_ward(

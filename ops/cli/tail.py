@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from ops.cli.setup import BrokerOption, codec_of, prepared, run
+from ops.cli.setup import BrokerOption, prepared, run
 from ops.rendering import json_line, text_line
 from ops.topic_reader import open_topic_reader
+from streams.assembly import build_codec
 from streams.settings import Settings
 
 
@@ -36,7 +37,9 @@ async def _tail(
     topic: str, settings: Settings, *, as_json: bool, arrays: bool, from_beginning: bool, count: int | None
 ) -> None:
     printed = 0
-    reading = open_topic_reader(settings.broker, [topic], codec_of(settings), from_beginning=from_beginning)
+    reading = open_topic_reader(
+        settings.broker, [topic], build_codec(settings), from_beginning=from_beginning
+    )
     async with reading as reader:
         async for seen in reader:
             typer.echo(json_line(seen, with_arrays=arrays) if as_json else text_line(seen))

@@ -7,9 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from pydicom.data import get_testdata_file
-
-from models.cohorts.simulated import Ward
 from schemas.recorded import EcgRecorded
 from streams.feeds.read import read
 from streams.feeds.readers.options import ReadOptions
@@ -43,6 +40,8 @@ def real_files(shared_ecg: Path | None) -> Iterator[RealFile]:
     shared_ecg : Path or None
         A folder of real recordings that is no part of Diastole.
     """
+    from pydicom.data import get_testdata_file  # takes a second, which other commands need not wait
+
     dicom = get_testdata_file("waveform_ecg.dcm", download=False)
     if dicom is not None:
         yield RealFile(path=Path(str(dicom)), options=ReadOptions())
@@ -62,6 +61,8 @@ def read_real(file: RealFile) -> EcgRecorded:
 
 def ward_rounds(beds: int, rounds: int, every: timedelta, now: datetime) -> Iterator[EcgRecorded]:
     """Yield the ward's recordings in order of acquisition, the last one before ``now``."""
+    from models.cohorts.simulated import Ward  # loads scipy.signal: as above
+
     since = now - every * rounds
     ward = Ward(beds=beds, seed=SEED, since=since, fault_rate=_FAULT_RATE, rise=every * rounds / 2)
     for number in range(rounds):

@@ -5,10 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas.recorded import EcgRecorded
-from streams.feeds.readers.aecg import read_aecg
-from streams.feeds.readers.dicom import read_dicom
 from streams.feeds.readers.options import ReadOptions
-from streams.feeds.readers.wfdb import read_wfdb
 from streams.feeds.refusal import FeedRefusedError
 
 Reader = Callable[[Path, ReadOptions], EcgRecorded]
@@ -43,14 +40,20 @@ def read(path: Path, options: ReadOptions | None = None) -> EcgRecorded:
 
 
 def _reader_for(path: Path, head: bytes) -> Reader:
-    if head[128:132] == b"DICM":
+    # Each reader is imported when it is needed: one format's libraries should not slow down another's.
+    suffix = path.suffix.lower()
+    if head[128:132] == b"DICM" or suffix in (".dcm", ".dicom"):
+        from streams.feeds.readers.dicom import read_dicom
+
         return read_dicom
-    if path.suffix.lower() == ".hea":
+    if suffix == ".hea":
+        from streams.feeds.readers.wfdb import read_wfdb
+
         return read_wfdb
     if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<" or head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        from streams.feeds.readers.aecg import read_aecg
+
         return read_aecg
-    if path.suffix.lower() in (".dcm", ".dicom"):
-        return read_dicom
     raise FeedRefusedError(
         "format not recognised; known are DICOM waveforms, WFDB headers (.hea) and HL7 aECG XML"
     )
