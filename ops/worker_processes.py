@@ -20,6 +20,9 @@ _STOP_WITHIN_S: Final = 30.0  # the worker's own drain budget is 20 s
 
 _PROBE_TIMEOUT_S: Final = 2.0
 
+#: Each stage in its own process on few cores: more numeric threads would only take turns.
+WORKER_ENVIRONMENT: Final = {"DIASTOLE_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
 
 @contextmanager
 def running_workers(

@@ -1,5 +1,78 @@
-"""``diastole bench``."""
+"""``diastole bench``: how fast the whole of it is on this machine."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from ops.cli.console import err, out
+from ops.cli.setup import prepared, run
+from ops.services import BrokerKind
+from schemas.errors import ConfigurationError
+from streams.assembly import build_codec
+from streams.stage import utc_now
 
 
-def bench() -> None:
-    """Measure the whole pipeline on this machine."""
+class BenchBroker(StrEnum):
+    """On which broker."""
+
+    EMBEDDED = "embedded"
+    APACHE = "apache"
+    BOTH = "both"
+
+
+_KINDS: Final[dict[BenchBroker, tuple[BrokerKind, ...]]] = {
+    BenchBroker.EMBEDDED: ("embedded",),
+    BenchBroker.APACHE: ("apache",),
+    BenchBroker.BOTH: ("embedded", "apache"),
+}
+
+
+def bench(
+    broker: Annotated[BenchBroker, typer.Option(help="apache needs Java and Maven.")] = BenchBroker.EMBEDDED,
+    rates: Annotated[str, typer.Option(help="ECG/s, separated by commas.")] = "20,50",
+    seconds: Annotated[float, typer.Option(min=1.0, help="Length of each run at a rate.")] = 20.0,
+    backlog: Annotated[int, typer.Option(min=1, help="ECGs of the run that is as fast as it goes.")] = 500,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Where results go; default bench.json in DIASTOLE_HOME.")
+    ] = None,
+) -> None:
+    """Measure ECG/s and latencies from publish to risk and to alert, split by stage.
+
+    Simulated ECGs through real workers; arrivals are Poisson and do not wait for the pipeline (open loop).
+    Exit code 1 when ECGs were lost; a rate that is not sustained is said so and is no failure.
+    """
+    # Imported here: drawing ECGs takes scipy, which other commands need not wait for.
+    from ops.bench import BenchPlan, run_bench
+    from ops.bench.report import machine, print_report, write_json
+
+    settings = prepared()
+    plan = BenchPlan(rates_per_s=parse_rates(rates), lasts_s=seconds, backlog=backlog)
+    home, codec, on = settings.home.resolve(), build_codec(settings), machine()
+    results = []
+    for kind in _KINDS[broker]:
+        results += run(run_bench(plan, kind, home, codec, lambda said: err().print(said, markup=False)))
+    print_report(out(), on, results)
+    path = json_file or home / "bench.json"
+    write_json(path, utc_now(), on, results)
+    out().print(f"written to {path}", markup=False, soft_wrap=True)
+    if any(result.lost for result in results):
+        raise typer.Exit(code=1)
+
+
+def parse_rates(text: str) -> tuple[float, ...]:
+    """Read rates separated by commas.
+
+    Raises
+    ------
+    ConfigurationError
+        When one is no number above 0.
+    """
+    try:
+        rates = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        rates = ()
+    if not rates or not all(0.0 < rate < 10_000.0 for rate in rates):
+        raise ConfigurationError(f"--rates {text}: write numbers above 0, like 20,50")
+    return rates

@@ -18,20 +18,13 @@ from ops.ledger import LEDGER_TOPICS, Ledger
 from ops.services import BrokerKind, start_broker, start_redis
 from ops.topic_reader import TopicReader, open_topic_reader
 from ops.topics import apply_topics
-from ops.worker_processes import running_workers
+from ops.worker_processes import WORKER_ENVIRONMENT, running_workers
 from schemas.codec import Codec
 from streams.adapters.redis_history import RedisHistory
 from streams.feeds.publish import EcgPublisher, open_publisher
 from streams.history import HistoryPoint
 from streams.stage import utc_now
 from streams.topology import ECG_RECORDED, ROUTES
-
-#: Each stage in its own process on few cores: more numeric threads would only take turns.
-_WORKER_ENVIRONMENT: Final = {
-    "DIASTOLE_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "DIASTOLE_LOG_FORMAT": "console",
-}
 
 _POLL_S: Final = 0.1
 #: After the last ECG ended, how long to wait for what follows from it: alerts, and dead letters of alert.
@@ -99,7 +92,7 @@ async def play_demo(plan: DemoPlan, home: Path, codec: Codec, view: View) -> Dem
         applied = await apply_topics(broker.bootstrap, plan.partitions)
         view.say(f"{len(applied.created)} topics of {plan.partitions} partitions made")
         environment = {
-            **_WORKER_ENVIRONMENT,
+            **WORKER_ENVIRONMENT,
             "DIASTOLE_BROKER": broker.bootstrap,
             "DIASTOLE_REDIS_URL": redis.url,
             "DIASTOLE_HOME": str(home),

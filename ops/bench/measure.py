@@ -1,0 +1,191 @@
+"""Running the measurements: a backlog as fast as it goes, then fixed rates with Poisson arrivals."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from ops.bench.load import Load, draw_load, poisson_arrivals
+from ops.bench.tally import Spread, Tally
+from ops.services import BrokerKind, start_broker, start_redis
+from ops.topic_reader import TopicReader, open_topic_reader
+from ops.topics import apply_topics
+from ops.worker_processes import WORKER_ENVIRONMENT, running_workers
+from schemas.codec import Codec
+from schemas.recorded import EcgRecorded
+from streams.feeds.publish import EcgPublisher, open_publisher
+from streams.stage import utc_now
+from streams.topology import ECG_ALERT, ECG_FEATURIZED, ECG_RECORDED, ECG_RISK, ROUTES, dead_letter_topic
+
+_TOPICS: Final = (ECG_RISK, ECG_ALERT, dead_letter_topic(ECG_RECORDED), dead_letter_topic(ECG_FEATURIZED))
+_POLL_S: Final = 0.05
+#: A rate is sustained when less than this many seconds' worth of ECGs are open when the last one is sent.
+_SUSTAINED_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchPlan:
+    """What to measure.
+
+    Attributes
+    ----------
+    rates_per_s : tuple of float
+        ECG/s of the open-loop runs, each ``lasts_s`` seconds long.
+    backlog : int
+        ECGs of the run that is as fast as it goes.
+    drain_s : float
+        How long what is open after the last ECG may take to end.
+    """
+
+    rates_per_s: tuple[float, ...] = (20.0, 50.0)
+    lasts_s: float = 20.0
+    backlog: int = 500
+    warm_up: int = 100
+    drain_s: float = 120.0
+    partitions: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """One run.
+
+    Attributes
+    ----------
+    rate_per_s : float or None
+        What was asked for; None is the backlog.
+    done_per_s : float
+        ECGs ended, by the seconds from the first one due to the last one done.
+    open_at_end : int
+        ECGs not ended when the last one was sent.
+    lost : int
+        ECGs that never ended within the time given.
+    sustained : bool or None
+        Whether the pipeline kept up; None for the backlog, which nothing keeps up with.
+    """
+
+    broker: str
+    rate_per_s: float | None
+    ecgs: int
+    done_per_s: float
+    open_at_end: int
+    lost: int
+    dead: int
+    sustained: bool | None
+    to_risk: Spread
+    to_alert: Spread
+    parts: dict[str, Spread] = field(default_factory=dict)
+    batch_sizes: dict[str, float] = field(default_factory=dict)
+
+
+async def run_bench(
+    plan: BenchPlan, kind: BrokerKind, home: Path, codec: Codec, say: Callable[[str], None]
+) -> list[RunResult]:
+    """Measure on fresh servers of one kind.
+
+    Raises
+    ------
+    ServiceError
+        When a server or a worker does not start.
+    """
+    with ExitStack() as servers:
+        broker = servers.enter_context(start_broker(kind, home))
+        redis = servers.enter_context(start_redis(home))
+        await apply_topics(broker.bootstrap, plan.partitions)
+        environment = {
+            **WORKER_ENVIRONMENT,
+            "DIASTOLE_BROKER": broker.bootstrap,
+            "DIASTOLE_REDIS_URL": redis.url,
+            "DIASTOLE_HOME": str(home),
+            "DIASTOLE_PARTITIONS": str(plan.partitions),
+        }
+        say(f"{kind} broker: starting the workers")
+        workers = running_workers(tuple(ROUTES), home, environment)
+        await asyncio.to_thread(servers.enter_context, workers)
+        load = await asyncio.to_thread(draw_load, utc_now())
+        async with AsyncExitStack() as clients:
+            publisher = await clients.enter_async_context(open_publisher(broker.bootstrap, codec))
+            reading = open_topic_reader(broker.bootstrap, _TOPICS, codec, from_beginning=True)
+            reader = await clients.enter_async_context(reading)
+            return await _Bench(plan, kind, load, publisher, reader, say).run()
+
+
+class _Bench:
+    def __init__(
+        self,
+        plan: BenchPlan,
+        kind: BrokerKind,
+        load: Load,
+        publisher: EcgPublisher,
+        reader: TopicReader,
+        say: Callable[[str], None],
+    ) -> None:
+        self._plan, self._kind, self._load = plan, kind, load
+        self._publisher, self._reader, self._say = publisher, reader, say
+        self._next_number = 0
+
+    async def run(self) -> list[RunResult]:
+        plan = self._plan
+        await self._measure(None, [0.0] * plan.warm_up)
+        self._say(f"{self._kind} broker: warm; a backlog of {plan.backlog} ECGs")
+        results = [await self._measure(None, [0.0] * plan.backlog)]
+        for rate in plan.rates_per_s:
+            self._say(f"{self._kind} broker: {rate:g} ECG/s for {plan.lasts_s:g} s")
+            arrivals = list(poisson_arrivals(rate, plan.lasts_s, seed=int(rate)))
+            results.append(await self._measure(rate, arrivals))
+        return results
+
+    async def _measure(self, rate: float | None, arrivals_s: list[float]) -> RunResult:
+        ecgs = [self._load.ecg(self._next_number + n) for n in range(len(arrivals_s))]
+        self._next_number += len(ecgs) + 4 - len(ecgs) % 4  # the next run begins with a new patient
+        begun_at, begun_s = utc_now(), time.monotonic()
+        tally = Tally()
+        sending = asyncio.create_task(
+            self._send(zip(ecgs, arrivals_s, strict=True), begun_at, begun_s, tally)
+        )
+        while not sending.done():
+            tally.enter(await self._reader.poll(_POLL_S))
+        await sending
+        open_at_end = tally.open_count
+        await self._drain(tally)
+        return self._result(rate, tally, begun_at, open_at_end)
+
+    async def _send(
+        self, schedule: Iterable[tuple[EcgRecorded, float]], begun_at: datetime, begun_s: float, tally: Tally
+    ) -> None:
+        sent = []
+        for ecg, at_s in schedule:
+            await asyncio.sleep(max(0.0, begun_s + at_s - time.monotonic()))
+            tally.due[ecg.ecg_id] = begun_at + timedelta(seconds=at_s)
+            sent.append(asyncio.create_task(self._publisher.publish(ecg)))
+        await asyncio.gather(*sent)
+
+    async def _drain(self, tally: Tally) -> None:
+        deadline_s = time.monotonic() + self._plan.drain_s
+        while tally.open_count and time.monotonic() < deadline_s:
+            tally.enter(await self._reader.poll(_POLL_S))
+        settled_s = time.monotonic() + 1.0  # the last alerts follow their assessments
+        while time.monotonic() < settled_s:
+            tally.enter(await self._reader.poll(_POLL_S))
+
+    def _result(self, rate: float | None, tally: Tally, begun_at: datetime, open_at_end: int) -> RunResult:
+        last = max(tally.done.values(), default=begun_at)
+        took_s = max((last - begun_at).total_seconds(), 1e-9)
+        sustained = None if rate is None else open_at_end <= rate * _SUSTAINED_S and not tally.open_count
+        return RunResult(
+            broker=self._kind,
+            rate_per_s=rate,
+            ecgs=len(tally.due),
+            done_per_s=len(tally.done) / took_s,
+            open_at_end=open_at_end,
+            lost=tally.open_count,
+            dead=len(tally.dead),
+            sustained=sustained,
+            to_risk=Spread.of(tally.risk_ms),
+            to_alert=Spread.of(tally.alert_ms),
+            parts={part: Spread.of(observed) for part, observed in tally.parts_ms.items()},
+            batch_sizes=tally.batch_sizes,
+        )
