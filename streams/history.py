@@ -60,7 +60,8 @@ class HistoryLimits:
         The newest by acquisition are kept. 500: one ECG a day for more than a year, and just below the 512
         entries up to which Redis keeps a hash packed (84 kB a patient; beyond, a point takes a quarter more).
     max_age : timedelta
-        Counted from now; a patient without a younger point is forgotten.
+        Counted back from the patient's newest point, or from now if that is earlier. A patient of whom
+        nothing arrived for as long is forgotten.
     """
 
     max_points: int = 500

@@ -28,12 +28,15 @@ from streams.history_encoding import decode_point, encode_body, encode_name
 from streams.stage import UtcClock, utc_now
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)  # µs since 1970 are exact in a sorted set's double until 2255
 
-# KEYS: points, times. ARGV: most points, oldest time kept, seconds to live, then name, time, body per point.
-# HDEL and ZREM name by name: unpack() of a long list would overflow Lua's stack.
+# KEYS: points, times. ARGV: most points, longest age in µs, now, seconds to live, then (name, time, body) of
+# each point. Age counts from the patient's newest point, so that archives keep theirs, or from now if that is
+# earlier, so that a cart whose clock runs ahead pushes nothing out. HDEL and ZREM go name by name: unpack()
+# has a limit.
 _UPSERT: Final = """
-for i = 4, #ARGV, 3 do
+for i = 5, #ARGV, 3 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
   redis.call('ZADD', KEYS[2], ARGV[i + 1], ARGV[i])
 end
@@ -43,11 +46,13 @@ local function forget(names)
     redis.call('ZREM', KEYS[2], name)
   end
 end
-forget(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[2]))
+local newest = tonumber(redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2])
+local oldest = math.min(newest, tonumber(ARGV[3])) - tonumber(ARGV[2])
+forget(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('(%.0f', oldest)))
 local excess = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[1])
 if excess > 0 then forget(redis.call('ZRANGE', KEYS[2], 0, excess - 1)) end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-redis.call('EXPIRE', KEYS[2], ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('EXPIRE', KEYS[2], ARGV[4])
 return redis.call('ZCARD', KEYS[2])
 """
 
@@ -88,8 +93,7 @@ class RedisHistory:
     url : str
         ``redis://``, ``rediss://`` or ``unix://``; connected to on first use.
     now : callable
-        From which ``limits.max_age`` is counted. A point from a cart whose clock runs ahead cannot push out
-        the others by age.
+        The latest instant from which ``limits.max_age`` is counted.
     """
 
     def __init__(
@@ -140,8 +144,8 @@ class RedisHistory:
         await self._redis.aclose()
 
     def _upsert_call(self, patient_id: str, points: Sequence[HistoryPoint]) -> _Call:
-        oldest = _microseconds(self._now() - self._limits.max_age)
-        arguments: list[Any] = [self._limits.max_points, oldest, int(self._limits.max_age.total_seconds())]
+        max_age, now_us = self._limits.max_age, _microseconds(self._now())
+        arguments: list[Any] = [self._limits.max_points, max_age // _MICROSECOND, now_us, max_age // _SECOND]
         for point in points:
             arguments += (encode_name(point), _microseconds(point.acquired_at), encode_body(point))
         return _UPSERT, patient_keys(patient_id), arguments

@@ -92,13 +92,16 @@ async def test_of_too_many_points_the_newest_by_acquisition_stay(history: RedisH
     assert await history.read("P-1") == points(3, 4, 5, 6, 7)
 
 
-async def test_points_beyond_the_age_limit_are_dropped_and_nothing_is_left_behind(
-    history: RedisHistory, server: redis.asyncio.Redis
+@pytest.mark.parametrize("archive_h", [0, 24 * 365 * 30])
+async def test_points_older_than_the_newest_by_the_age_limit_are_dropped_and_nothing_is_left_behind(
+    history: RedisHistory, server: redis.asyncio.Redis, archive_h: int
 ) -> None:
-    old = history_point(assessed(9, 0.1, hour=-24 * 29 - 0.001))
-    limit = history_point(assessed(8, 0.1, hour=-24 * 29))
-    await history.upsert([old, limit, *points(1)])
-    assert await history.read("P-1") == [limit, *points(1)]
+    limit_h = 1 - 24 * 30 - archive_h
+    old = history_point(assessed(9, 0.1, hour=limit_h - 0.001))
+    limit = history_point(assessed(8, 0.1, hour=limit_h))
+    newest = history_point(assessed(1, 0.1, hour=1 - archive_h))
+    await history.upsert([newest, old, limit])
+    assert await history.read("P-1") == [limit, newest]
     bodies, times = patient_keys("P-1")
     assert await server.hlen(bodies) == await server.zcard(times) == 2
 
@@ -107,7 +110,8 @@ async def test_a_cart_whose_clock_runs_years_ahead_does_not_push_out_the_others(
     history: RedisHistory,
 ) -> None:
     ahead = history_point(assessed(9, 0.1, hour=24 * 365 * 50))
-    await history.upsert([*points(1, 2), ahead])
+    beyond = history_point(assessed(8, 0.1, hour=-24 * 30))
+    await history.upsert([*points(1, 2), ahead, beyond])
     assert await history.read("P-1") == [*points(1, 2), ahead]
 
 
