@@ -37,7 +37,7 @@ def error_code(error: Exception) -> str:
 
 
 def error_message(error: Exception) -> str:
-    """What to tell the operator.
+    """Say what to tell the operator.
 
     Only our own errors promise to hold no patient data, so of an unexpected one no text is passed on.
     """

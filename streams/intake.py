@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from streams.bisection import run_bisecting
-from streams.computation import Pending, RecordCodec
+from streams.outcome import Pending, RecordCodec
 from streams.dead_letters import EmptyRecordError, RecordTooLargeError
 from streams.message import Message
 from streams.retry import Retrying

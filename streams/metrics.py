@@ -1,13 +1,13 @@
 """Metrics at a stage's borders, for Prometheus. No label ever holds anything of a patient.
 
-=====================================  =========  ==============  ==============================================
+=====================================  =========  ==============  ==========================================
 name                                   kind       labels          what
-=====================================  =========  ==============  ==============================================
+=====================================  =========  ==============  ==========================================
 diastole_records_in_total              counter    stage           messages fetched and admitted
-diastole_records_out_total             counter    stage           records published, or put by the stage's effect
+diastole_records_out_total             counter    stage           published, or put by the effect
 diastole_records_done_total            counter    stage           messages acknowledged
 diastole_dead_letters_total            counter    stage, code     messages dead-lettered
-diastole_not_scored_total              counter    stage, reason   assessments without a score (once per reason)
+diastole_not_scored_total              counter    stage, reason   assessments without a score
 diastole_queue_wait_seconds            histogram  stage           admitted → its batch begins
 diastole_work_seconds                  histogram  stage           work of one batch
 diastole_settle_seconds                histogram  stage           work done → acknowledged (Kafka, effects)
@@ -16,9 +16,9 @@ diastole_batch_fill_ratio              gauge      stage           records of the
 diastole_in_flight_records             gauge      stage           admitted and not yet acknowledged
 diastole_retries_total                 counter    stage, code     pauses after a retriable error
 diastole_retrying                      gauge      stage           1 while held up by a retriable error
-diastole_lag_records                   gauge      stage           not yet committed, over the worker's partitions
+diastole_lag_records                   gauge      stage           not committed, on the worker's partitions
 diastole_last_done_timestamp_seconds   gauge      stage           Unix time of the last acknowledgement
-=====================================  =========  ==============  ==============================================
+=====================================  =========  ==============  ==========================================
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram

@@ -1,7 +1,7 @@
 """One life for every stage: admit, batch, compute, publish, await, acknowledge.
 
-Two batches are in the runner at a time: one is worked on in the device thread while the one before it is being
-settled, which means, in this order:
+Two batches are in the runner at a time: one is worked on in the device thread while the one before it is
+being settled, which means, in this order:
 
 1. its results and dead letters are acknowledged by Kafka,
 2. its effect outside Kafka is done,
@@ -23,7 +23,7 @@ from typing import Any
 
 import structlog
 
-from streams.computation import BatchClock, Computation, Outcome, Pending
+from streams.outcome import BatchClock, Computation, Outcome, Pending
 from streams.dead_letters import dead_letter
 from streams.intake import Intake
 from streams.message import Message, Outgoing, StateStore, Transport

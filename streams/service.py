@@ -12,7 +12,7 @@ from streams.adapters.kafka_app import StageApp, build_app
 from streams.adapters.kafka_probe import KafkaProbe
 from streams.adapters.kafka_state import KafkaState
 from streams.adapters.kafka_transport import FaustTransport, message_of
-from streams.computation import RecordCodec
+from streams.outcome import RecordCodec
 from streams.health import Health, serve_health
 from streams.metrics import StageMetrics
 from streams.progress import Progress

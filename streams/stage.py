@@ -1,6 +1,6 @@
 """What a stage is to the runner: a verb from a batch of one record type to a batch of results.
 
-A stage holds no I/O. Where its results go (a Kafka topic, a cache, a state) is said here and done by the runner.
+A stage holds no I/O. Where its results go (a topic, a cache, a memory) is said here and done by the runner.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

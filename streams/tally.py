@@ -9,7 +9,7 @@ import structlog
 
 from schemas.risk import Phenotype
 from streams.batcher import Waiting
-from streams.computation import Outcome
+from streams.outcome import Outcome
 from streams.dead_letters import error_code, error_message
 from streams.metrics import StageMetrics
 

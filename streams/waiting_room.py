@@ -1,4 +1,4 @@
-"""The waiting around the micro-batcher: hold the reader back when the room is full, wake the worker when due."""
+"""The waiting around the micro-batcher: hold the reader back when full, wake the worker when due."""
 
 import asyncio
 from collections.abc import Callable

@@ -4,10 +4,11 @@ from concurrent.futures import Executor
 from typing import Any
 
 from streams.batcher import BatchLimits
-from streams.computation import Computation, Pending, RecordCodec
+from streams.computation import Encoding, build_computation
 from streams.intake import Intake
 from streams.message import StateStore, Transport
 from streams.metrics import StageMetrics
+from streams.outcome import Pending, RecordCodec
 from streams.progress import Progress
 from streams.retry import Retrying
 from streams.runner import Parts, StageRunner
@@ -56,13 +57,13 @@ def build_runner(
         return Retrying(stage.name, settings.retry_first_s, settings.retry_most_s, metrics)
 
     room: WaitingRoom[Pending] = WaitingRoom(batch_limits(settings), progress.clock_s)
-    computation = Computation(stage=stage, produces=route.produces, codec=codec, now=now, state=state)
+    encoding = Encoding(stage=stage.name, topic=route.produces, codec=codec, now=now)
     return StageRunner(
         Parts(
             stage=stage,
             intake=Intake(stage, codec, settings.max_record_bytes, retrying()),
             room=room,
-            computation=computation,
+            computation=build_computation(stage, encoding, state),
             transport=transport,
             executor=executor,
             tally=Tally(stage.name, metrics, settings.batch_max_items),

@@ -24,7 +24,7 @@ class TransportFailedError(DiastoleError):
     code = "TRANSPORT_FAILED"
 
 
-class StageApp(faust.App):  # type: ignore[misc]
+class StageApp(faust.App):
     """A Faust app that tells its stage the moment partitions begin to be taken away.
 
     Faust's own signal for that is sent only after it has waited for everything in flight, without a limit; a
@@ -60,7 +60,7 @@ class StageApp(faust.App):  # type: ignore[misc]
         TransportFailedError
             When the app ended by itself.
         """
-        if await self.wait_for_stopped(stop):
+        if await self.wait_for_stopped(stop.wait()):
             reason = type(self.crash_reason).__name__ if self.crash_reason else "stopped by itself"
             raise TransportFailedError(f"the Kafka client ended ({reason}); the supervisor should restart")
 
@@ -103,7 +103,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "stream_publish_on_commit": False,
         "broker_commit_interval": settings.commit_every_s,  # 2.8 s by default
         "broker_commit_every": 1000,
-        "broker_request_timeout": 90.0,  # must stay above the rebalance timeout: joining a group waits that long
+        "broker_request_timeout": 90.0,  # above the rebalance timeout: joining waits that long
         "broker_session_timeout": settings.session_timeout_s,  # 60 s by default
         "broker_heartbeat_interval": settings.session_timeout_s / 5,
         "broker_rebalance_timeout": 60.0,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.errors import PoisonError
+from schemas.errors import PoisonError, RetriableError
 from streams.logs import configure_logs
 from streams.message import Headers
 from streams.service import StageService
@@ -55,9 +55,15 @@ def count(before: bytes | None, received: Received[Toy]) -> tuple[bytes, list[To
     ]
 
 
-def toy_stage(name: str) -> Stage[Toy]:
+def toy_stage(name: str, settings: Settings) -> Stage[Toy]:
+    async def wait_while_held(results: Sequence[Toy]) -> None:
+        if (settings.home / "hold").exists():
+            raise RetriableError("held by the test")
+
     if name.startswith("count"):
         return Stage(name=name, reads=Toy, decide=count)
+    if name == "hold":
+        return Stage(name=name, reads=Toy, work=refuse_thirteen, effect=wait_while_held)
     return Stage(name=name, reads=Toy, work=refuse_thirteen)
 
 
@@ -71,7 +77,7 @@ def toy_route(name: str, prefix: str) -> Route:
 async def serve(name: str, prefix: str, settings: Settings) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await StageService(toy_stage(name), toy_route(name, prefix), ToyCodec(), settings, stop).run()
+    await StageService(toy_stage(name, settings), toy_route(name, prefix), ToyCodec(), settings, stop).run()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,70 @@
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import ConfigurationError, PoisonError, RetriableError
+from streams.bisection import run_bisecting
+
+
+@given(st.lists(st.integers(0, 30), max_size=40))
+def test_each_culprit_costs_itself_and_nobody_else(batch: list[int]) -> None:
+    def work(numbers: Sequence[int]) -> list[int]:
+        if any(number % 7 == 3 for number in numbers):
+            raise PoisonError("three")
+        return [number * 2 for number in numbers]
+
+    results = run_bisecting("toy", work, batch)
+    assert len(results) == len(batch)
+    for number, result in zip(batch, results, strict=True):
+        if number % 7 == 3:
+            assert isinstance(result, PoisonError)
+        else:
+            assert result == number * 2
+
+
+def test_a_batch_that_goes_well_is_worked_on_once() -> None:
+    calls = []
+    assert run_bisecting("toy", lambda batch: calls.append(len(batch)) or list(batch), [1, 2, 3]) == [1, 2, 3]
+    assert calls == [3]
+
+
+def test_an_empty_batch_is_no_work() -> None:
+    assert run_bisecting("toy", lambda batch: pytest.fail("called"), []) == []
+
+
+def test_one_culprit_in_thirty_two_costs_no_more_than_two_calls_a_level() -> None:
+    calls = []
+
+    def work(batch: Sequence[int]) -> list[int]:
+        calls.append(len(batch))
+        if 17 in batch:
+            raise ValueError
+        return list(batch)
+
+    run_bisecting("toy", work, list(range(32)))
+    assert len(calls) == 1 + 2 * 5  # log2(32) = 5 levels
+
+
+@pytest.mark.parametrize("error", [RetriableError("later"), ConfigurationError("never")])
+def test_an_error_that_is_not_about_a_record_is_not_split(error: Exception) -> None:
+    calls = []
+
+    def work(batch: Sequence[int]) -> list[int]:
+        calls.append(len(batch))
+        raise error
+
+    with pytest.raises(type(error)):
+        run_bisecting("toy", work, [1, 2, 3, 4])
+    assert calls == [4]
+
+
+def test_a_result_that_is_an_exception_stays_at_its_place() -> None:
+    poison = PoisonError("this one")
+    assert run_bisecting("toy", lambda batch: [1, poison], ["a", "b"]) == [1, poison]
+
+
+def test_a_stage_that_loses_a_record_kills_the_records_it_cannot_account_for() -> None:
+    results = run_bisecting("toy", lambda batch: list(batch)[1:], ["a", "b"])
+    assert [type(result) for result in results] == [AssertionError, AssertionError]
