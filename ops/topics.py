@@ -1,5 +1,6 @@
 """The topics Diastole needs, derived from ``streams.topology``, and making those that are missing."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -12,6 +13,7 @@ from streams.topology import CARE_AUDIT, ECG_FEATURIZED, ECG_RECORDED, TOPICS, d
 
 _DAY_MS: Final = 24 * 3600 * 1000
 _FOREVER: Final = -1
+_NAMED_WITHIN_S: Final = 30.0
 
 #: Recordings may be large (several minutes at 2 kHz), and so is a dead letter that carries one.
 #: 8 MiB; the broker's own limit and the producer's must be above it.
@@ -117,15 +119,14 @@ async def apply_topics(bootstrap: str, partitions: int, replication: int = 1) ->
         await admin.start()
         found = await _partitions_of(admin, [spec.name for spec in specs])
         _refuse_other_partitions(found, partitions)
-        missing = [spec for spec in specs if spec.name not in found]
-        await create_topics(admin, missing)
+        created = await create_topics(admin, [spec for spec in specs if spec.name not in found])
+        await _until_named(admin, {spec.name for spec in specs})
     except KafkaConnectionError as error:
         raise BrokerUnreachableError(f"no broker answers at {bootstrap}") from error
     finally:
         await admin.close()
     return AppliedTopics(
-        created=tuple(spec.name for spec in missing),
-        existing=tuple(spec.name for spec in specs if spec.name in found),
+        created=created, existing=tuple(spec.name for spec in specs if spec.name not in created)
     )
 
 
@@ -148,28 +149,38 @@ def _refuse_other_partitions(found: Mapping[str, int], partitions: int) -> None:
         )
 
 
-async def create_topics(admin: AIOKafkaAdminClient, specs: Iterable[TopicSpec]) -> None:
-    """Create topics one by one; one that another process made meanwhile is as good.
+async def create_topics(admin: AIOKafkaAdminClient, specs: Iterable[TopicSpec]) -> tuple[str, ...]:
+    """Create topics one by one and name those made; one that another process made meanwhile is as good.
 
     Raises
     ------
     TopicError
         With the name of the first topic that the broker refused, and why.
     """
-    for spec in specs:
-        topic = NewTopic(spec.name, spec.partitions, spec.replication, topic_configs=dict(spec.configuration))
-        try:
-            response = await admin.create_topics([topic])
-        except TopicAlreadyExistsError:
-            continue  # another process was quicker
-        except KafkaError as error:
-            raise TopicError(f"the broker refused topic {spec.name}: {error}") from error
-        _refuse_failure(spec.name, response)
+    return tuple([spec.name for spec in specs if await _create(admin, spec)])
 
 
-def _refuse_failure(name: str, response: Any) -> None:
-    """Read the per-topic result, which the client hands back instead of raising."""
-    for failed, code, *message in response.topic_errors:
-        if code not in (0, TopicAlreadyExistsError.errno):
-            reason = next((text for text in message if text), for_code(code).__name__)
-            raise TopicError(f"the broker refused topic {failed or name}: {reason}")
+async def _create(admin: AIOKafkaAdminClient, spec: TopicSpec) -> bool:
+    topic = NewTopic(spec.name, spec.partitions, spec.replication, topic_configs=dict(spec.configuration))
+    try:
+        response = await admin.create_topics([topic])
+    except KafkaError as error:
+        raise TopicError(f"the broker refused topic {spec.name}: {error}") from error
+    # The client hands back the result of each topic instead of raising.
+    ((_, code, *message),) = response.topic_errors
+    if code not in (0, TopicAlreadyExistsError.errno):
+        reason = next((text for text in message if text), for_code(code).__name__)
+        raise TopicError(f"the broker refused topic {spec.name}: {reason}")
+    return bool(code == 0)
+
+
+async def _until_named(admin: AIOKafkaAdminClient, names: set[str]) -> None:
+    """Wait until brokers name the topics: the controller acknowledges some milliseconds before they do."""
+    try:
+        async with asyncio.timeout(_NAMED_WITHIN_S):
+            while not names <= set(await admin.list_topics()):  # noqa: ASYNC110  # a broker wakes nobody
+                await asyncio.sleep(0.05)
+    except TimeoutError as error:
+        raise BrokerUnreachableError(
+            f"brokers do not name the new topics after {_NAMED_WITHIN_S:g} s; see the controller's log"
+        ) from error

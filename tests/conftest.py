@@ -52,7 +52,8 @@ def pytest_runtest_makereport(
     report = yield
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} was skipped although CI=true: {call.excinfo}"
+        why = call.excinfo.value if call.excinfo else "no reason"
+        report.longrepr = f"skipped although CI=true: {why}"
     return report
 
 

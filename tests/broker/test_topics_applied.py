@@ -1,5 +1,6 @@
 """Topics are made once, on either broker, with what the flow needs."""
 
+import asyncio
 import socket
 import uuid
 
@@ -43,8 +44,15 @@ async def test_applying_twice_changes_nothing(broker: RunningBroker) -> None:
     first = await apply_topics(broker.bootstrap, partitions=4)
     second = await apply_topics(broker.bootstrap, partitions=4)
     assert set(first.created) | set(first.existing) == set(expected)
+    assert not set(first.created) & set(first.existing)
     assert second.created == ()
     assert second.existing == expected
+
+
+async def test_two_processes_applying_at_once_make_each_topic_once(own_apache_broker: RunningBroker) -> None:
+    applying = (apply_topics(own_apache_broker.bootstrap, partitions=4) for _ in range(2))
+    one, other = await asyncio.gather(*applying)
+    assert sorted(one.created + other.created) == sorted(spec.name for spec in topic_specs(4))
 
 
 async def test_topics_with_another_number_of_partitions_are_refused(
