@@ -8,6 +8,7 @@ the same on CPU and GPU, each ECG by itself.
 from typing import Final
 
 import torch
+from scipy.signal import butter, sosfreqz
 from torch import Tensor, nn
 
 from schemas.featurized import MODEL_INPUT_RATE_HZ, MODEL_INPUT_SAMPLES
@@ -34,12 +35,11 @@ def lead_weights() -> Tensor:
 
 
 def band_response(n_padded: int) -> Tensor:
-    """Squared amplitude response of the band filter, run forward and backward: float32, (n_padded/2 + 1,)."""
-    frequency_hz = torch.fft.rfftfreq(n_padded, 1.0 / MODEL_INPUT_RATE_HZ, dtype=torch.float64)
-    low_hz, high_hz = BAND_HZ
-    ratio = (frequency_hz**2 - low_hz * high_hz) / (frequency_hz.clamp(min=1e-9) * (high_hz - low_hz))
-    response: Tensor = (1.0 / (1.0 + ratio ** (2 * _ORDER))).float()
-    return response
+    """Amplitude response of the band filter run forward and backward: float32, (n_padded/2 + 1,)."""
+    sections = butter(_ORDER, BAND_HZ, btype="bandpass", fs=MODEL_INPUT_RATE_HZ, output="sos")
+    frequency_hz = torch.fft.rfftfreq(n_padded, 1.0 / MODEL_INPUT_RATE_HZ, dtype=torch.float64).numpy()
+    _, once = sosfreqz(sections, worN=frequency_hz, fs=MODEL_INPUT_RATE_HZ)
+    return torch.from_numpy(abs(once) ** 2).float()
 
 
 class Normalisation(nn.Module):

@@ -122,16 +122,22 @@ def waves(traits: Traits, state: Processes, jitter: Array) -> tuple[Wave, ...]:
 
 def _p_waves(voice: Array, state: Processes) -> tuple[Wave, ...]:
     pr_ms = 152.0 + 18.0 * state.atrial + 14.0 * voice[0]
-    lag_ms = 32.0 + 24.0 * state.atrial + 4.0 * voice[1]  # left atrium after right: the P grows longer
-    left_mv = 0.045 + 0.060 * state.atrial + 0.010 * voice[2]  # and its terminal part in V1 deeper
-    right_at_ms = -pr_ms + 26.0
+    lag_ms = 25.0 + 8.0 * state.atrial + 3.0 * voice[1]  # left atrium after right: the P grows longer
+    left_mv = 0.030 + 0.055 * state.atrial + 0.009 * voice[2]  # and its terminal part in V1 deeper
+    right_at_ms = -pr_ms  # P begins 40 ms before its peak, and QRS as long before R
     return (
-        Wave(name="P right", at_ms=right_at_ms, sigma_ms=14.0, xyz_mv=(0.045, 0.085, -0.045), atrial=True),
+        Wave(
+            name="P right",
+            at_ms=right_at_ms,
+            sigma_ms=17.0 + 4.0 * state.atrial,
+            xyz_mv=(0.045, 0.090, -0.030),
+            atrial=True,
+        ),
         Wave(
             name="P left",
             at_ms=right_at_ms + lag_ms,
-            sigma_ms=15.0 + 2.0 * state.atrial,
-            xyz_mv=(0.055, 0.050, left_mv),
+            sigma_ms=17.0 + 6.0 * state.atrial,
+            xyz_mv=(0.060, 0.075, left_mv),
             atrial=True,
         ),
     )
@@ -139,7 +145,7 @@ def _p_waves(voice: Array, state: Processes) -> tuple[Wave, ...]:
 
 def _qrs_waves(traits: Traits, voice: Array, state: Processes) -> tuple[Wave, ...]:
     size = traits.voltage_gain * (1.0 + 0.06 * traits.is_male) * (1.0 + 0.55 * state.hypertrophy)
-    wide = 1.12 + 0.22 * state.conduction + 0.06 * voice[3]
+    wide = 0.84 + 0.17 * state.conduction + 0.05 * voice[3]
     tilt = np.deg2rad(38.0 - 38.0 * state.conduction + 15.0 * voice[4])  # frontal axis, 0 is to the left
     back = 0.30 + 0.15 * voice[5]
     main_mv = 1.15 * size

@@ -1,8 +1,9 @@
 """A simulated cohort in arrays, through the same conditioning and measuring as the running pipeline."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -14,8 +15,8 @@ from models.features import COLUMNS
 from schemas.featurized import MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES
 from schemas.recorded import EcgRecorded
 
-#: One recorded ECG → model input (int16, (8, 5000), µV) and feature row, or None when it cannot be scored.
-Featurizer = Callable[[EcgRecorded], tuple[npt.NDArray[np.int16], list[float]] | None]
+#: One recorded ECG → model input (int16, (8, 5000), µV) and feature row.
+Featurizer = Callable[[EcgRecorded], tuple[npt.NDArray[np.int16], list[float]]]
 #: Told what is being done and how far it has come, 0 to 1.
 Progress = Callable[[str, float], None]
 
@@ -75,18 +76,6 @@ class Visit:
         """The ECG."""
         return self.patient.record(self.at)
 
-    @property
-    def findings(self) -> list[float]:
-        """What the echo finds, in the order of ``Cohort.findings``."""
-        echo = self.patient.echo(self.at)
-        return [
-            echo.e_prime_cm_s,
-            echo.e_over_e_prime,
-            echo.tr_velocity_m_s,
-            echo.la_volume_index_ml_m2,
-            echo.lv_mass_index_g_m2,
-        ]
-
 
 def visits(seed: int, n: int) -> Iterator[Visit]:
     """Draw visits: three of five patients are mostly well, the others ill; carts of all rates."""
@@ -103,27 +92,17 @@ def visits(seed: int, n: int) -> Iterator[Visit]:
 
 
 def collect(drawn: Iterable[Visit], n: int, featurizer: Featurizer, progress: Progress) -> Cohort:
-    """Record, featurize and label visits; those whose ECG cannot be scored are left out.
-
-    Parameters
-    ----------
-    n : int
-        At most so many visits are drawn.
-    """
-    inputs_uv = np.zeros((n, MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES), dtype=np.int16)
-    features = np.full((n, len(COLUMNS)), np.nan, dtype=np.float32)
-    findings = np.zeros((n, N_FINDINGS), dtype=np.float32)
-    label = np.zeros(n, dtype=np.float32)
-    kept = 0
-    for i, visit in enumerate(drawn):
-        featurized = featurizer(visit.ecg)
+    """Record, featurize and label ``n`` visits."""
+    cohort = Cohort(
+        inputs_uv=np.zeros((n, MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES), dtype=np.int16),
+        features=np.zeros((n, len(COLUMNS)), dtype=np.float32),
+        findings=np.zeros((n, N_FINDINGS), dtype=np.float32),
+        is_high_risk=np.zeros(n, dtype=np.float32),
+    )
+    for i, visit in enumerate(islice(drawn, n)):
+        cohort.inputs_uv[i], cohort.features[i] = featurizer(visit.ecg)
+        echo = visit.patient.echo(visit.at)
+        cohort.findings[i], cohort.is_high_risk[i] = astuple(echo), echo.is_high_risk
         if i % 100 == 0:
             progress("simulate", i / n)
-        if featurized is None:
-            continue
-        inputs_uv[kept], features[kept] = featurized
-        findings[kept] = visit.findings
-        label[kept] = visit.patient.echo(visit.at).is_high_risk
-        kept += 1
-    whole = Cohort(inputs_uv=inputs_uv, features=features, findings=findings, is_high_risk=label)
-    return whole.rows(0, kept)
+    return cohort

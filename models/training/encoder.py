@@ -26,7 +26,7 @@ class EncoderTraining:
         Largest deviation of the noise added to a lead.
     """
 
-    epochs: int = 8
+    epochs: int = 10
     batch_size: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3

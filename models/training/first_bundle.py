@@ -26,8 +26,8 @@ from models.training.judge import auc, brier, sensitivity_specificity, threshold
 Array = npt.NDArray[np.float64]
 
 INTENDED_USE = (
-    "Research, evaluation and demonstration of Diastole: an estimate, from a resting 12-lead ECG of an adult, "
-    "of the probability of a simulated high-risk diastolic-dysfunction phenotype."
+    "Research, evaluation and demonstration of Diastole: from a resting 12-lead ECG of an adult, an "
+    "estimate of the probability of a simulated high-risk diastolic-dysfunction phenotype."
 )
 NOT_FOR = (
     "Not for diagnosis, treatment or any decision about a patient: this model was trained on simulated ECGs "
@@ -59,8 +59,8 @@ class BundleTraining:
 
     bundle_version: str = "simulated-compact-1"
     seed: int = 1
-    n_encoder: int = 4000
-    n_heads: int = 1500
+    n_encoder: int = 5000
+    n_heads: int = 2000
     n_calibration: int = 1000
     n_test: int = 1000
     specificity: float = 0.9
@@ -170,7 +170,7 @@ def _manifest(
         n_heads=plan.heads.n_heads,
         threshold=Threshold(
             probability=threshold,
-            operating_point=f"specificity {plan.specificity:g} on the calibration part of the simulated cohort",
+            operating_point=f"specificity {plan.specificity:g} on the calibration part of the cohort",
         ),
         training=TrainingRecord(
             cohort="models.cohorts.simulated, one ECG and one echo a patient",

@@ -1,0 +1,198 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+import torch
+
+from models.batching import DeviceMemoryError, padded_size, score_halving
+from models.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from models.cohorts.simulated import Course, SimulatedPatient
+from models.features import COLUMNS, feature_rows
+from models.predictor import Predictor, choose_device
+from models.signal import condition, model_input_uv
+from schemas.errors import ConfigurationError
+from schemas.featurized import EcgFeaturized, Measurements, Quality
+from schemas.recorded import Sex
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+MEASURED = Measurements(heart_rate_bpm=72.0, qrs_ms=96.0, qtc_ms=420.0, pr_ms=160.0, t_v5_mv=0.2)
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return load_bundle(DEFAULT_BUNDLE)
+
+
+@pytest.fixture(scope="module")
+def ecgs() -> list[EcgFeaturized]:
+    return [featurized(seed, severity=seed / 10) for seed in range(11)]
+
+
+def featurized(seed: int, severity: float = 0.3) -> EcgFeaturized:
+    ecg = SimulatedPatient(seed=seed, course=Course(start=severity, end=severity)).record(AT)
+    conditioned = condition(
+        ecg.samples[None], sample_rate_hz=500.0, lead_names=ecg.lead_names, uv_per_unit=ecg.uv_per_unit
+    )
+    return EcgFeaturized(
+        ecg_id=ecg.ecg_id,
+        patient_id=ecg.patient_id,
+        acquired_at=AT,
+        published_at=AT,
+        quality=Quality(acceptable=True, score=1.0),
+        measurements=MEASURED,
+        model_input_uv=model_input_uv(conditioned.mv)[0],
+        age_years=ecg.age_years,
+        sex=ecg.sex,
+    )
+
+
+def log_odds(predictor: Predictor, ecgs: Sequence[EcgFeaturized]) -> np.ndarray:
+    inputs = np.stack([e.model_input_uv for e in ecgs if e.model_input_uv is not None])
+    return np.stack(predictor.score_arrays(inputs, feature_rows(ecgs)))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_batch_mates_and_padding_move_an_ecg_by_less_than_rounding(
+    bundle: Bundle, ecgs: list[EcgFeaturized], device: str
+) -> None:
+    alone = np.concatenate([log_odds(Predictor(bundle, device, (1,)), [ecg]) for ecg in ecgs])  # type: ignore[arg-type]
+    for sizes in [(4,), (32,), (1, 2, 4, 8, 16, 32)]:
+        together = log_odds(Predictor(bundle, device, sizes), ecgs)  # type: ignore[arg-type]
+        np.testing.assert_allclose(together, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_predictions_come_in_order_one_for_each(bundle: Bundle, ecgs: list[EcgFeaturized]) -> None:
+    predictor = Predictor(bundle, batch_sizes=(4,))
+    forward, backward = predictor.predict(ecgs), predictor.predict(ecgs[::-1])
+    assert [p.probability for p in forward] == [p.probability for p in backward[::-1]]
+    assert len({p.probability for p in forward}) > 5
+
+
+def test_probability_lies_within_its_interval_and_has_four_decimals(
+    bundle: Bundle, ecgs: list[EcgFeaturized]
+) -> None:
+    for p in Predictor(bundle).predict(ecgs):
+        assert 0.0 <= p.probability_low <= p.probability <= p.probability_high <= 1.0
+        assert p.probability_low < p.probability_high
+        assert round(p.probability, 4) == p.probability
+
+
+def test_contributions_add_up_to_the_log_odds(bundle: Bundle, ecgs: list[EcgFeaturized]) -> None:
+    reference = bundle.heads.reference_log_odds
+    for p in Predictor(bundle).predict(ecgs):
+        total = reference + sum(part.log_odds for part in p.contributions)
+        assert 1.0 / (1.0 + np.exp(-total)) == pytest.approx(p.probability, abs=3e-4)
+        sizes = [abs(part.log_odds) for part in p.contributions]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"age_years": None},
+        {"sex": Sex.UNKNOWN},
+        {"measurements": Measurements()},
+        {"age_years": None, "sex": Sex.UNKNOWN, "measurements": Measurements()},
+        {"measurements": replace(MEASURED, pr_ms=None)},
+    ],
+)
+def test_what_is_not_known_moves_the_answer_little(
+    bundle: Bundle, ecgs: list[EcgFeaturized], unknown: dict[str, object]
+) -> None:
+    predictor = Predictor(bundle)
+    known = predictor.predict(ecgs)
+    less = predictor.predict([replace(ecg, **unknown) for ecg in ecgs])  # type: ignore[arg-type]
+    moved = [abs(a.probability - b.probability) for a, b in zip(known, less, strict=True)]
+    assert max(moved) < 0.5
+    assert max(moved) > 0.0
+
+
+def test_absurd_measurements_stay_finite(bundle: Bundle, ecgs: list[EcgFeaturized]) -> None:
+    absurd = Measurements(heart_rate_bpm=1e30, qrs_ms=-1e30, r_v5_mv=1e30)
+    (prediction,) = Predictor(bundle).predict([replace(ecgs[0], measurements=absurd)])
+    assert np.isfinite(prediction.probability)
+
+
+def test_no_ecgs_give_no_predictions(bundle: Bundle) -> None:
+    assert Predictor(bundle).predict([]) == []
+
+
+def test_ecg_without_model_input_is_refused(bundle: Bundle, ecgs: list[EcgFeaturized]) -> None:
+    bad = replace(ecgs[0], model_input_uv=None, quality=Quality(acceptable=False, score=0.0, reasons=("X",)))
+    with pytest.raises(ValueError, match="without model input"):
+        Predictor(bundle).predict([bad])
+
+
+def test_warm_up_runs_every_shape(bundle: Bundle) -> None:
+    predictor = Predictor(bundle, batch_sizes=(2, 3))
+    seen: list[int] = []
+    predictor._scorer.register_forward_hook(lambda _m, inputs, _out: seen.append(len(inputs[0])))
+    predictor.warm_up()
+    assert seen == [2, 3]
+
+
+def test_features_are_one_column_each(ecgs: list[EcgFeaturized]) -> None:
+    assert feature_rows(ecgs).shape == (11, len(COLUMNS))
+    assert feature_rows([]).shape == (0, len(COLUMNS))
+
+
+@pytest.mark.parametrize(("n", "size"), [(1, 1), (3, 4), (4, 4), (32, 32), (99, 32)])
+def test_batch_is_padded_to_the_next_shape(n: int, size: int) -> None:
+    assert padded_size(n, (1, 4, 32)) == size
+
+
+class SmallDevice:
+    """Holds so many at once, and no more."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.asked: list[int] = []
+
+    def score(self, start: int, stop: int) -> list[int]:
+        self.asked.append(stop - start)
+        if stop - start > self.capacity:
+            raise torch.OutOfMemoryError("full")
+        return list(range(start, stop))
+
+
+def test_batch_is_halved_until_it_fits_and_nothing_is_lost() -> None:
+    device = SmallDevice(capacity=3)
+    assert score_halving(device.score, 21, 16) == list(range(21))
+    assert device.asked[:4] == [16, 8, 4, 2]
+    assert max(device.asked[3:]) == 2  # what did not fit is not tried again
+
+
+def test_single_ecg_that_does_not_fit_is_a_retriable_error() -> None:
+    with pytest.raises(DeviceMemoryError) as caught:
+        score_halving(SmallDevice(capacity=0).score, 4, 4)
+    assert caught.value.retriable
+
+
+def test_out_of_memory_in_the_device_halves_the_batch_of_a_predictor(
+    bundle: Bundle, ecgs: list[EcgFeaturized]
+) -> None:
+    whole, small = Predictor(bundle, batch_sizes=(1, 2, 4, 8)), Predictor(bundle, batch_sizes=(1, 2, 4, 8))
+
+    def full_above_two(_module: object, inputs: tuple[torch.Tensor, ...]) -> None:
+        if len(inputs[0]) > 2:
+            raise torch.OutOfMemoryError("full")
+
+    with small._scorer.register_forward_pre_hook(full_above_two):
+        assert [p.probability for p in small.predict(ecgs)] == [p.probability for p in whole.predict(ecgs)]
+
+
+def test_cuda_is_refused_where_there_is_none() -> None:
+    if "cuda" in DEVICES:
+        assert choose_device("auto").type == "cuda"
+        return
+    assert choose_device("auto").type == "cpu"
+    with pytest.raises(ConfigurationError, match="no CUDA device"):
+        choose_device("cuda")
+
+
+def test_batch_sizes_must_be_positive(bundle: Bundle) -> None:
+    with pytest.raises(ConfigurationError, match="batch sizes"):
+        Predictor(bundle, batch_sizes=(0, 2))
