@@ -56,9 +56,9 @@ def verdict_of(result: RunResult) -> str | None:
         return f"{name}: {result.lost} of {result.ecgs} ECGs never ended; look into the workers' logs"
     if result.sustained is False:
         return (
-            f"{name}: NOT SUSTAINED. {result.open_at_end} ECGs were waiting when the last one was sent, the lag "
-            f"was growing, and the latencies say how long the run was, not how fast the pipeline is. It does "
-            f"{result.done_per_s:.1f} ECG/s."
+            f"{name}: NOT SUSTAINED. {result.open_at_end} ECGs were waiting when the last one was sent: "
+            "the lag was growing, and the latencies say how long the run was, not how fast the pipeline is. "
+            f"It does {result.done_per_s:.1f} ECG/s."
         )
     return None
 

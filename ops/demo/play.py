@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
@@ -128,9 +129,19 @@ async def _publish_and_watch(plan: DemoPlan, bootstrap: str, codec: Codec, view:
         while (ledger.messages_in < published or ledger.open_count) and time.monotonic() < deadline_s:
             await _look(reader, ledger, view)
         settled_s = time.monotonic() + _SETTLE_S
-        while plan.keep or time.monotonic() < settled_s:
+        while time.monotonic() < settled_s:
             await _look(reader, ledger, view)
+        if plan.keep:
+            await _keep_looking(reader, ledger, view, bootstrap)
     return ledger
+
+
+async def _keep_looking(reader: TopicReader, ledger: Ledger, view: View, bootstrap: str) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    view.say(f"the play is over; still running until Ctrl-C. Publish more: DIASTOLE_BROKER={bootstrap}")
+    while not stop.is_set():
+        await _look(reader, ledger, view)
 
 
 async def _look(reader: TopicReader, ledger: Ledger, view: View) -> None:

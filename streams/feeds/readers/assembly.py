@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+import numpy.typing as npt
+
+from schemas.errors import InvalidRecordError
 from schemas.identity import ecg_id
 from schemas.recorded import EcgRecorded, Sex
 from streams.feeds.readers.leads import require_twelve_leads
@@ -47,6 +51,20 @@ def assemble(found: Found, options: ReadOptions) -> EcgRecorded:
     patient_id = require_patient_id(found.patient_id, options)
     acquired_at = require_acquired_at(found.acquired_at, options)
     uv_per_unit, samples = to_one_scale(found.channels)
+    try:
+        return _record(found, options, patient_id, acquired_at, uv_per_unit, samples)
+    except InvalidRecordError as error:
+        raise FeedRefusedError(f"it breaks a rule of the record: {error}") from None
+
+
+def _record(
+    found: Found,
+    options: ReadOptions,
+    patient_id: str,
+    acquired_at: datetime,
+    uv_per_unit: float,
+    samples: npt.NDArray[np.int16],
+) -> EcgRecorded:
     return EcgRecorded(
         ecg_id=ecg_id(
             source_uid=found.source_uid, patient_id=patient_id, acquired_at=acquired_at, samples=samples
@@ -54,7 +72,7 @@ def assemble(found: Found, options: ReadOptions) -> EcgRecorded:
         patient_id=patient_id,
         acquired_at=acquired_at,
         sample_rate_hz=found.sample_rate_hz,
-        lead_names=names,
+        lead_names=tuple(channel.name for channel in found.channels),
         uv_per_unit=uv_per_unit,
         samples=samples,
         site_id=options.site_id or found.site_id,
