@@ -66,7 +66,7 @@ def median_beat(mv: npt.NDArray[np.float32], r_peaks: npt.NDArray[np.int64]) -> 
 
 
 def _median(beats: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Median over beats, (n_beats, 12, 550) → (12, 550); ten times as fast as numpy's over so short an axis."""
+    """Median over beats, (n_beats, 12, 550) → (12, 550); ten times as fast on a short axis as numpy's."""
     ranked = np.sort(np.ascontiguousarray(np.moveaxis(beats, 0, -1)), axis=-1)  # (12, 550, n_beats)
     n = ranked.shape[-1]
     return np.asarray((ranked[..., (n - 1) // 2] + ranked[..., n // 2]) / 2)

@@ -98,15 +98,36 @@ def condition(
     >>> condition(ecgs, sample_rate_hz=250, lead_names=LEADS_8, uv_per_unit=4.88).mv.shape
     (2, 12, 5000)
     """
+    raw_mv = twelve_leads_mv(
+        samples, sample_rate_hz=sample_rate_hz, lead_names=lead_names, uv_per_unit=uv_per_unit
+    )
+    missing = plan_leads(tuple(lead_names)).missing
+    return Conditioned(mv=to_band_500_hz(raw_mv, sample_rate_hz), missing_leads=missing)
+
+
+def twelve_leads_mv(
+    samples: npt.NDArray[np.generic],
+    *,
+    sample_rate_hz: float,
+    lead_names: Sequence[str],
+    uv_per_unit: float | npt.NDArray[np.float64] = 1.0,
+) -> npt.NDArray[np.float32]:
+    """Do the first half of :func:`condition`: twelve leads in mV, at the source's rate, unfiltered.
+
+    Same parameters and errors; :func:`models.resample.to_band_500_hz` does the other half.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, (n_ecgs, 12, n), mV, the first 10 s and at most one sample more; zero in missing leads.
+    """
     _require_conditionable(samples, sample_rate_hz, lead_names)
-    plan = plan_leads(tuple(lead_names))
     # One sample more than 10 s lets the resampler round either way; the rest is never looked at.
     n_looked_at = int(np.ceil(DURATION_S * sample_rate_hz)) + 1
     units = np.asarray(samples[:, :, :n_looked_at], dtype=np.float32)
     if samples.dtype.kind == "f":
         units = np.nan_to_num(units, nan=0.0, posinf=0.0, neginf=0.0)
-    leads = _combine(units, plan, np.broadcast_to(uv_per_unit, (len(samples),)))
-    return Conditioned(mv=to_band_500_hz(leads, sample_rate_hz), missing_leads=plan.missing)
+    return _combine(units, plan_leads(tuple(lead_names)), np.broadcast_to(uv_per_unit, (len(samples),)))
 
 
 def model_input_uv(mv: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:

@@ -1,0 +1,108 @@
+"""All that is learnt from equally recorded ECGs: quality, beats, measurements and the model's input."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.band_faults import band_findings
+from models.beats import r_peaks
+from models.leads import plan_leads
+from models.measurements import measure
+from models.quality import Finding, Reason, judge
+from models.raw_faults import raw_findings
+from models.resample import to_band_500_hz
+from models.signal import is_long_enough, is_supported_rate, model_input_uv, twelve_leads_mv
+from schemas.featurized import Measurements, Quality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Examined:
+    """One ECG examined; ``model_input_uv`` (int16, (8, 5000), read-only) is None if it must not be scored."""
+
+    quality: Quality
+    measurements: Measurements
+    r_peaks: tuple[int, ...] = ()
+    model_input_uv: npt.NDArray[np.int16] | None = None
+
+
+def examine(
+    samples: npt.NDArray[np.generic],
+    *,
+    sample_rate_hz: float,
+    lead_names: Sequence[str],
+    uv_per_unit: float | npt.NDArray[np.float64],
+    has_pacemaker: Sequence[bool | None],
+) -> list[Examined]:
+    """Examine a batch of ECGs that share rate, length and lead names.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray
+        (n_ecgs, n_rows, n_samples), units.
+    uv_per_unit : float or numpy.ndarray
+        µV per unit, one number or one for each ECG; positive.
+    has_pacemaker : sequence of bool or None
+        One for each ECG, as the source states it.
+
+    Returns
+    -------
+    list of Examined
+        In order. An ECG too short or of an unsupported rate is examined no further; any other is measured,
+        and scored unless a reason blocks it (:data:`models.quality.RULES`).
+    """
+    plan = plan_leads(tuple(lead_names))
+    missing: list[Finding] = [(Reason.MISSING_LEAD, lead) for lead in plan.missing]
+    refused = _refusals(samples.shape[2], sample_rate_hz)
+    if refused or not plan.given:
+        only = Examined(quality=judge(refused + missing), measurements=Measurements())
+        return [only] * len(samples)
+    raw_mv = twelve_leads_mv(
+        samples, sample_rate_hz=sample_rate_hz, lead_names=lead_names, uv_per_unit=uv_per_unit
+    )
+    raw = raw_findings(raw_mv, sample_rate_hz=sample_rate_hz, given=plan.given)
+    mv = to_band_500_hz(raw_mv, sample_rate_hz)
+    peaks = r_peaks(mv)
+    measured = measure(mv, peaks)
+    band = band_findings(mv, peaks, measured, given=plan.given)
+    inputs = model_input_uv(mv)
+    return [
+        _examined(
+            missing + _stated_pacing(has_pacemaker[i]) + raw[i] + band[i], measured[i], peaks[i], inputs[i]
+        )
+        for i in range(len(mv))
+    ]
+
+
+def _refusals(n_samples: int, sample_rate_hz: float) -> list[Finding]:
+    if not is_supported_rate(sample_rate_hz):
+        return [(Reason.UNSUPPORTED_RATE, "")]
+    return [] if is_long_enough(n_samples, sample_rate_hz) else [(Reason.TOO_SHORT, "")]
+
+
+def _stated_pacing(has_pacemaker: bool | None) -> list[Finding]:
+    return [(Reason.PACED, "")] if has_pacemaker else []
+
+
+def _examined(
+    findings: list[Finding],
+    measured: Measurements,
+    peaks: npt.NDArray[np.int64],
+    model_input: npt.NDArray[np.int16],
+) -> Examined:
+    quality = judge(_said_once(findings))
+    scorable = None
+    if quality.acceptable:
+        scorable = model_input.copy()  # not a view that keeps the whole batch alive
+        scorable.flags.writeable = False
+    return Examined(
+        quality=quality, measurements=measured, r_peaks=tuple(peaks.tolist()), model_input_uv=scorable
+    )
+
+
+def _said_once(findings: list[Finding]) -> list[Finding]:
+    """Each finding once; a lead that is off is not called flat as well."""
+    off = {lead for reason, lead in findings if reason is Reason.LEAD_OFF}
+    once = dict.fromkeys(findings)
+    return [finding for finding in once if not (finding[0] is Reason.FLAT and finding[1] in off)]
