@@ -1,5 +1,6 @@
 """The whole pipeline in memory: real stages, real runner, real bytes; only Kafka and Redis are lists."""
 
+import asyncio
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -74,8 +75,12 @@ def history_stage(points: dict[tuple[str, str], HistoryPoint]) -> Stage[RiskAsse
 
 
 @pytest.fixture(scope="module")
-async def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    home: Path = tmp_path_factory.mktemp("home")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    return asyncio.run(play(tmp_path_factory.mktemp("home")))
+
+
+async def play(home: Path) -> Played:
+    """Put a ward and some garbage through the four stages, one after the other."""
     settings = Settings(home=home, threads=1, device="cpu")
     arrivals = ward_ecgs(beds=18, rounds=12)
     played = Played(kafka=MemoryKafka(), arrivals=arrivals)
