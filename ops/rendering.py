@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from schemas.featurized import EcgFeaturized
 from schemas.recorded import EcgRecorded
 from schemas.risk import RiskAssessed
 from streams.dead_letters import ERROR_CODE, ERROR_MESSAGE, OFFSET, PARTITION, STAGE
+
+#: More leads than this with the same trouble are counted, not named.
+_MOST_LEADS_NAMED: Final = 3
 
 
 def plain(thing: Any, *, with_arrays: bool = False) -> Any:
@@ -94,10 +97,25 @@ def record_text(record: Any) -> str:
 def risk_text(risk: RiskAssessed) -> str:
     """Say the assessment: never a number where there is no score."""
     if risk.probability is None:
-        return f"NOT SCORED ({', '.join(risk.not_scored_reasons)})"
+        return f"NOT SCORED ({reasons_text(risk.not_scored_reasons)})"
     if risk.probability_low is None or risk.probability_high is None:
         return f"{risk.phenotype} {risk.probability:.2f}"
     return f"{risk.phenotype} {risk.probability:.2f} ({risk.probability_low:.2f}–{risk.probability_high:.2f})"
+
+
+def reasons_text(reasons: Sequence[str]) -> str:
+    """Write reasons, those about many leads together.
+
+    >>> reasons_text(["LEAD_OFF:V3", *(f"NOISE:V{n}" for n in range(1, 7))])
+    'LEAD_OFF:V3, NOISE in 6 leads'
+    """
+    leads: dict[str, list[str]] = {}
+    for reason in reasons:
+        leads.setdefault(reason.partition(":")[0], []).append(reason)
+    return ", ".join(
+        f"{code} in {len(each)} leads" if len(each) > _MOST_LEADS_NAMED else ", ".join(each)
+        for code, each in leads.items()
+    )
 
 
 def _recorded_text(ecg: EcgRecorded) -> str:

@@ -5,7 +5,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -55,8 +55,9 @@ def running_workers(
             return stage
 
         with ThreadPoolExecutor(len(workers)) as threads:
-            for stage in threads.map(start, workers):
-                on_ready(stage)
+            starting = [threads.submit(start, stage) for stage in workers]
+            for started in as_completed(starting):
+                on_ready(started.result())
         yield workers
 
 

@@ -11,6 +11,7 @@ from ops.cli.setup import prepared, run
 from ops.services import BrokerKind
 from schemas.errors import ConfigurationError
 from streams.assembly import build_codec
+from streams.logs import configure_logs
 from streams.stage import utc_now
 
 
@@ -48,6 +49,7 @@ def bench(
     from ops.bench.report import machine, print_report, write_json
 
     settings = prepared()
+    configure_logs(settings.log_format, "warning")  # what matters is said on the console
     plan = BenchPlan(rates_per_s=parse_rates(rates), lasts_s=seconds, backlog=backlog)
     home, codec, on = settings.home.resolve(), build_codec(settings), machine()
     results = []

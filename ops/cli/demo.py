@@ -16,6 +16,7 @@ from ops.demo.summary import summary_table
 from ops.demo.view import open_view
 from ops.services import BrokerKind
 from streams.assembly import build_codec
+from streams.logs import configure_logs
 
 _HEADER = (
     "Diastole demo. Research decision support, not a medical device. The model was trained on simulated "
@@ -47,6 +48,7 @@ def demo(
     Exit code 0 only when every message ended exactly once and at least one alert was raised.
     """
     settings = prepared()
+    configure_logs(settings.log_format, "warning")  # what matters is said on the console
     kind: BrokerKind = "apache" if apache else "embedded"
     plan = DemoPlan(
         beds=beds,

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ops.cli.console import err, out
 from ops.cli.setup import BrokerOption, prepared, run
+from ops.rendering import reasons_text
 from schemas.risk import Phenotype
 from streams.adapters.redis_history import RedisHistory
 from streams.assembly import build_codec
@@ -116,7 +117,7 @@ def history_table(patient_id: str, points: Sequence[HistoryPoint]) -> Table:
             "—" if point.probability is None else f"{point.probability:.2f}",
             _interval(point),
             *(_rounded(m) for m in (point.heart_rate_bpm, point.pr_ms, point.qrs_ms, point.qtc_ms)),
-            Text(", ".join(point.not_scored_reasons)),
+            Text(reasons_text(point.not_scored_reasons)),
         )
     return table
 

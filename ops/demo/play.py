@@ -14,7 +14,7 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 
 from ops.demo.cast import garbage, read_real, real_files, ward_rounds
-from ops.demo.view import View
+from ops.demo.view import View, is_simulated
 from ops.ledger import LEDGER_TOPICS, Ledger
 from ops.services import BrokerKind, start_broker, start_redis
 from ops.topic_reader import TopicReader, open_topic_reader
@@ -189,9 +189,9 @@ async def _raw_producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
 
 
 async def _history_of_an_alerted_patient(ledger: Ledger, redis_url: str) -> list[HistoryPoint]:
-    risen = [alert for alert in ledger.alerts.values() if not alert.first_seen] or list(
-        ledger.alerts.values()
-    )
+    """Return the history of a simulated patient who was seen to rise, as Redis has it."""
+    simulated = [alert for alert in ledger.alerts.values() if is_simulated(alert.patient_id)]
+    risen = [alert for alert in simulated if not alert.first_seen] or simulated
     if not risen:
         return []
     history = RedisHistory(redis_url)

@@ -41,13 +41,18 @@ class View(Protocol):
         """Show the counts as they are now."""
 
 
+def is_simulated(patient_id: str) -> bool:
+    """Whether this patient is made up, so that the identifier may be shown."""
+    return patient_id.startswith(_SIMULATED)
+
+
 def shown_name(patient_id: str) -> str:
     """Return a simulated patient's pseudonym; nobody else's identifier is shown.
 
     >>> shown_name("SIM-007001"), shown_name("642341")
     ('SIM-007001', 'real file')
     """
-    return patient_id if patient_id.startswith(_SIMULATED) else "real file"
+    return patient_id if is_simulated(patient_id) else "real file"
 
 
 def news_of(seen: Seen) -> Text | None:
@@ -65,7 +70,7 @@ def news_of(seen: Seen) -> Text | None:
             return Text.assemble(
                 ("closed      ", "green"), f" {shown_name(record.patient_id)}  {record.reason}"
             )
-        case RiskAssessed() if record.probability is None or not record.patient_id.startswith(_SIMULATED):
+        case RiskAssessed() if record.probability is None or not is_simulated(record.patient_id):
             style = _STYLES[record.phenotype]
             label = "not scored  " if record.probability is None else "scored      "
             return Text.assemble((label, style), f" {shown_name(record.patient_id)}  {risk_text(record)}")
@@ -89,6 +94,7 @@ class LogView:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._next_line_s = 0.0
+        self._said = ""
 
     def say(self, text: str) -> None:
         """Print it."""
@@ -102,9 +108,11 @@ class LogView:
 
     def tick(self, ledger: Ledger) -> None:
         """Print the counts every few seconds."""
-        if time.monotonic() >= self._next_line_s:
+        said = counts_text(ledger)
+        if time.monotonic() >= self._next_line_s and said != self._said:
             self._next_line_s = time.monotonic() + _LINE_EVERY_S
-            self._console.print(f"  {counts_text(ledger)}", markup=False, soft_wrap=True)
+            self._said = said
+            self._console.print(f"  {said}", markup=False, soft_wrap=True)
 
 
 class LiveView:
