@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 from streams.bisection import run_bisecting
-from streams.outcome import Pending, RecordCodec
 from streams.dead_letters import EmptyRecordError, RecordTooLargeError
 from streams.message import Message
+from streams.outcome import Pending, RecordCodec
 from streams.retry import Retrying
 from streams.stage import Received, Stage, is_urgent
 

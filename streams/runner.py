@@ -1,17 +1,11 @@
-"""One life for every stage: admit, batch, compute, publish, await, acknowledge.
+"""One life for every stage: admit, batch, compute, settle.
 
 Two batches are in the runner at a time: one is worked on in the device thread while the one before it is
-being settled, which means, in this order:
+being settled (:mod:`streams.settlement`); behind them the next one is being collected.
 
-1. its results and dead letters are acknowledged by Kafka,
-2. its effect outside Kafka is done,
-3. its changes of state are acknowledged by Kafka,
-4. its messages are acknowledged, in partition order.
-
-A crash between any two of these repeats what came before; all of it is idempotent. When partitions are taken
-away (:meth:`StageRunner.abandon`), what only waits is forgotten, unacknowledged, and what is being worked on
-ends. Once a batch is forgotten, so is every later one of the same assignment: an acknowledgement behind a gap
-could be committed over it.
+When partitions are taken away (:meth:`StageRunner.abandon`), what only waits is forgotten, unacknowledged,
+and what is being worked on ends. Once a batch is forgotten, so is every later one of the same assignment: an
+acknowledgement behind a gap could be committed over it.
 """
 
 import asyncio
@@ -19,21 +13,15 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-import structlog
-
-from streams.outcome import BatchClock, Computation, Outcome, Pending
-from streams.dead_letters import dead_letter
 from streams.intake import Intake
-from streams.message import Message, Outgoing, StateStore, Transport
+from streams.message import Message, StateStore, Transport
+from streams.outcome import BatchClock, Computation, Outcome, Pending
 from streams.progress import Progress
 from streams.retry import GivenUpError, Retrying
-from streams.stage import Stage
+from streams.settlement import Settlement
 from streams.tally import Tally
 from streams.waiting_room import WaitingRoom
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,19 +35,19 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Parts:
-    """What a runner is made of; see :func:`streams.assembly.build_runner`."""
+    """What a runner is made of; :func:`streams.wiring.build_runner` puts it together."""
 
-    stage: Stage[Any]
     intake: Intake
     room: WaitingRoom[Pending]
     computation: Computation
+    settlement: Settlement
     transport: Transport
     executor: Executor
     tally: Tally
     progress: Progress
     work_retrying: Retrying
     settle_retrying: Retrying
-    state: StateStore | None = None
+    state: StateStore | None
 
 
 class StageRunner:
@@ -90,7 +78,8 @@ class StageRunner:
             pending = await self._parts.intake.open(message)
             await self._parts.room.wait_for_room(message.size_bytes)
         except GivenUpError:
-            assignment = -1
+            self._parts.transport.forget(message)
+            return
         if self._draining or assignment != self._assignment:
             self._parts.transport.forget(message)
             return
@@ -134,11 +123,11 @@ class StageRunner:
         return await self._parts.progress.until_idle(budget_s)
 
     async def _work_forever(self) -> None:
+        clock_s = self._parts.progress.clock_s
         while True:
             batch = await self._parts.room.next_batch()
             assignment = self._assignment
             pending = [waiting.item for waiting in batch]
-            clock_s = self._parts.progress.clock_s
             clock = BatchClock(queue_ms=self._parts.tally.batch_begins(batch, clock_s()), clock_s=clock_s)
             try:
                 attempt = partial(self._compute, pending, clock, assignment)
@@ -146,20 +135,26 @@ class StageRunner:
             except GivenUpError:
                 self._break(assignment, [entry.message for entry in pending])
                 continue
-            await self._finished.put(Finished(assignment=assignment, outcomes=outcomes, finished_s=clock_s()))
+            finished = Finished(assignment=assignment, outcomes=outcomes, finished_s=clock_s())
+            await self._finished.put(finished)
 
     async def _compute(self, batch: list[Pending], clock: BatchClock, assignment: int) -> list[Outcome]:
-        state = self._parts.state
-        if state is not None:
-            if assignment != self._state_assignment:
-                state.drop()
-                self._state_assignment = assignment
-            await state.restore({pending.message.partition for pending in batch})
+        await self._restore({pending.message.partition for pending in batch}, assignment)
         started_s = clock.clock_s()
         run = self._parts.computation.run
         outcomes = await asyncio.get_running_loop().run_in_executor(self._parts.executor, run, batch, clock)
         self._parts.tally.work_done(clock.clock_s() - started_s)
         return outcomes
+
+    async def _restore(self, partitions: set[int], assignment: int) -> None:
+        state = self._parts.state
+        if state is None:
+            return
+        if assignment != self._state_assignment:
+            # Meanwhile the partitions may have been another worker's.
+            state.drop()
+            self._state_assignment = assignment
+        await state.restore(partitions)
 
     async def _settle_forever(self) -> None:
         while True:
@@ -169,32 +164,11 @@ class StageRunner:
                 self._forget(messages)
                 continue
             try:
-                await self._settle(finished.outcomes)
+                await self._parts.settlement.settle(finished.outcomes)
             except GivenUpError:
                 self._break(finished.assignment, messages)
                 continue
             self._parts.tally.settled(self._parts.progress.clock_s() - finished.finished_s)
-
-    async def _settle(self, outcomes: Sequence[Outcome]) -> None:
-        parts = self._parts
-        outgoing = [message for outcome in outcomes for message in self._outgoing(outcome)]
-        if outgoing:
-            await parts.settle_retrying.until_done("publish", partial(parts.transport.send, outgoing))
-        results = [result for outcome in outcomes for result in outcome.results]
-        if parts.stage.effect is not None and results:
-            await parts.settle_retrying.until_done("effect", partial(parts.stage.effect, results))
-        changes = {(o.message.partition, o.change[0]): o.change[1] for o in outcomes if o.change is not None}
-        if parts.state is not None and changes:
-            await parts.settle_retrying.until_done("state", partial(parts.state.write, changes))
-        for outcome in outcomes:
-            await parts.transport.acknowledge(outcome.message)
-            parts.progress.acknowledged()
-            parts.tally.done(outcome, parts.progress.in_flight)
-
-    def _outgoing(self, outcome: Outcome) -> Sequence[Outgoing]:
-        if outcome.error is not None:
-            return [dead_letter(outcome.message, outcome.error, self._parts.stage.name)]
-        return outcome.outgoing
 
     def _break(self, assignment: int, messages: Sequence[Message]) -> None:
         self._broken_through = max(self._broken_through, assignment)

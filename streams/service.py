@@ -3,7 +3,6 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import structlog
@@ -12,15 +11,16 @@ from streams.adapters.kafka_app import StageApp, build_app
 from streams.adapters.kafka_probe import KafkaProbe
 from streams.adapters.kafka_state import KafkaState
 from streams.adapters.kafka_transport import FaustTransport, message_of
-from streams.outcome import RecordCodec
 from streams.health import Health, serve_health
 from streams.metrics import StageMetrics
+from streams.needs import await_needs
+from streams.outcome import RecordCodec
 from streams.progress import Progress
-from streams.retry import GivenUpError, Retrying
+from streams.retry import Retrying
 from streams.runner import StageRunner
 from streams.settings import Settings
 from streams.stage import Stage
-from streams.topology import Route, dead_letter_topic
+from streams.topology import Route
 from streams.watchdog import Watchdog
 from streams.wiring import build_runner
 
@@ -61,7 +61,7 @@ class StageService:
         """
         health = await self._serve_health()
         try:
-            if await self._await_needs():
+            if await await_needs(self._stage, self._route, self._probe, self._waiting, self._stop):
                 await self._run_connected()
         finally:
             await self._probe.close()
@@ -97,29 +97,6 @@ class StageService:
         port = server.sockets[0].getsockname()[1]
         log.info("health_served", stage=self._stage.name, host=self._settings.metrics_host, port=port)
         return server
-
-    async def _await_needs(self) -> bool:
-        needs = asyncio.create_task(self._needs())
-        stopped = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({needs, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if not needs.done():
-            self._waiting.give_up()
-        try:
-            await needs
-        except GivenUpError:
-            return False
-        return not self._stop.is_set()
-
-    async def _needs(self) -> None:
-        route = self._route
-        topics = [route.consumes, dead_letter_topic(route.consumes)]
-        topics += [route.produces] if route.produces is not None else []
-        await self._waiting.until_done("connect", partial(self._probe.require_topics, topics))
-        if route.remembers is not None:
-            ensure = partial(self._probe.ensure_compacted, route.remembers, beside=route.consumes)
-            await self._waiting.until_done("connect", ensure)
-        await self._waiting.until_done("start", self._stage.start)
 
     async def _run_connected(self) -> None:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{self._stage.name}-device") as executor:
@@ -189,7 +166,7 @@ class StageService:
     async def _lag(self) -> int:
         if self._app is None:
             return 0
-        return await self._probe.lag(self._app.assigned_partitions(self._route.consumes))
+        return await self._probe.lag(self._route.consumes, self._app.known_ends(self._route.consumes))
 
 
 async def _first_of(starting: asyncio.Task[None], watched: list[asyncio.Task[None]]) -> None:

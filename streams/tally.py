@@ -9,9 +9,9 @@ import structlog
 
 from schemas.risk import Phenotype
 from streams.batcher import Waiting
-from streams.outcome import Outcome
 from streams.dead_letters import error_code, error_message
 from streams.metrics import StageMetrics
+from streams.outcome import Outcome
 
 log = structlog.get_logger()
 

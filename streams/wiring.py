@@ -13,6 +13,7 @@ from streams.progress import Progress
 from streams.retry import Retrying
 from streams.runner import Parts, StageRunner
 from streams.settings import Settings
+from streams.settlement import Settlement
 from streams.stage import Stage, UtcClock, utc_now
 from streams.tally import Tally
 from streams.topology import Route
@@ -56,20 +57,30 @@ def build_runner(
     def retrying() -> Retrying:
         return Retrying(stage.name, settings.retry_first_s, settings.retry_most_s, metrics)
 
+    work_retrying, settle_retrying = retrying(), retrying()
+    tally = Tally(stage.name, metrics, settings.batch_max_items)
+    settlement = Settlement(
+        stage=stage,
+        transport=transport,
+        state=state,
+        retrying=settle_retrying,
+        tally=tally,
+        progress=progress,
+    )
     room: WaitingRoom[Pending] = WaitingRoom(batch_limits(settings), progress.clock_s)
     encoding = Encoding(stage=stage.name, topic=route.produces, codec=codec, now=now)
     return StageRunner(
         Parts(
-            stage=stage,
             intake=Intake(stage, codec, settings.max_record_bytes, retrying()),
             room=room,
             computation=build_computation(stage, encoding, state),
             transport=transport,
             executor=executor,
-            tally=Tally(stage.name, metrics, settings.batch_max_items),
+            tally=tally,
+            settlement=settlement,
             progress=progress,
-            work_retrying=retrying(),
-            settle_retrying=retrying(),
+            work_retrying=work_retrying,
+            settle_retrying=settle_retrying,
             state=state,
         )
     )

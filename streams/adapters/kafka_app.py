@@ -44,13 +44,13 @@ class StageApp(faust.App):
         """Whether the group has settled and messages are being fetched."""
         return bool(self.started and not self.rebalancing and self.flow_control.is_active())
 
-    def assigned_partitions(self, topic: str) -> dict[str, list[int]]:
-        """Partitions of one topic that this worker owns now."""
+    def known_ends(self, topic: str) -> dict[int, int]:
+        """Partitions of one topic that this worker owns now, each with the end it last saw when fetching."""
         try:
-            assignment = self.consumer.assignment()
+            owned = [tp for tp in self.consumer.assignment() if tp.topic == topic]
         except ConsumerNotStarted:
             return {}
-        return {topic: sorted(tp.partition for tp in assignment if tp.topic == topic)}
+        return {tp.partition: self.consumer.highwater(tp) or 0 for tp in owned}
 
     async def until_ended(self, stop: asyncio.Event) -> None:
         """Return when ``stop`` is set.

@@ -82,21 +82,29 @@ class KafkaProbe:
                 f"{topic} has {found} partitions but {beside} has {partitions}; make them equal"
             )
 
-    async def lag(self, partitions: Mapping[str, Iterable[int]]) -> int:
-        """Messages not yet committed by the group on these partitions.
+    async def lag(self, topic: str, known_ends: Mapping[int, int]) -> int:
+        """Messages of ``topic`` not yet committed by the group.
+
+        Parameters
+        ----------
+        known_ends : mapping
+            The partitions to look at, each with an end offset known from elsewhere or 0. The embedded broker
+            answers with the first offset of the last batch written, not the last, so the greater one counts.
 
         Raises
         ------
         BrokerUnreachableError
         """
-        wanted = [TopicPartition(topic, p) for topic, numbers in partitions.items() for p in numbers]
+        wanted = {TopicPartition(topic, number): end for number, end in known_ends.items()}
         if not wanted:
             return 0
         async with self._connected() as clients:
-            ends = await clients.consumer.end_offsets(wanted)
-            begins = await clients.consumer.beginning_offsets(wanted)
-            committed = await clients.admin.list_consumer_group_offsets(self._group, partitions=wanted)
-        return sum(max(0, ends[tp] - max(committed[tp].offset, begins[tp])) for tp in wanted)
+            ends = await clients.consumer.end_offsets(list(wanted))
+            begins = await clients.consumer.beginning_offsets(list(wanted))
+            committed = await clients.admin.list_consumer_group_offsets(self._group, partitions=list(wanted))
+        return sum(
+            max(0, max(ends[tp], end) - max(committed[tp].offset, begins[tp])) for tp, end in wanted.items()
+        )
 
     async def close(self) -> None:
         """Close the connections; the next question opens new ones."""

@@ -6,8 +6,6 @@ per partition. Here a change is durable when :meth:`KafkaState.write` returns, a
 complete when :meth:`KafkaState.restore` returns; both are plain awaits in the runner.
 """
 
-from typing import Any
-
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -84,18 +82,24 @@ class KafkaState:
             await consumer.stop()
 
 
-async def _read_to_end(consumer: Any, wanted: list[TopicPartition]) -> dict[int, dict[bytes, bytes]]:
+async def _read_to_end(
+    consumer: AIOKafkaConsumer, wanted: list[TopicPartition]
+) -> dict[int, dict[bytes, bytes]]:
     consumer.assign(wanted)
     await consumer.seek_to_beginning(*wanted)
     ends = await consumer.end_offsets(wanted)
     states: dict[int, dict[bytes, bytes]] = {tp.partition: {} for tp in wanted}
-    left = {tp for tp in wanted if await consumer.position(tp) < ends[tp]}
-    while left:
+    while left := [tp for tp in wanted if await _is_behind(consumer, tp, ends[tp])]:
         for tp, records in (await consumer.getmany(*left, timeout_ms=_FETCH_MS)).items():
             for record in records:
                 _apply(states[tp.partition], record.key, record.value)
-        left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
     return states
+
+
+async def _is_behind(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int) -> bool:
+    # The embedded broker answers with the first offset of the last batch written plus one, and only the high
+    # watermark that comes with a fetch is right: read up to the greater of both.
+    return bool(await consumer.position(tp) < max(end, consumer.highwater(tp) or 0))
 
 
 def _apply(states: dict[bytes, bytes], key: bytes, state: bytes | None) -> None:

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class Bench:
         self.out: list[Any] = []
         self.dead: list[Any] = []
         self.workers: list[subprocess.Popen[bytes]] = []
+        self.n_published = 0
 
     async def open(self) -> None:
         self.admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
@@ -66,6 +67,7 @@ class Bench:
     async def publish(
         self, value: bytes | None, key: bytes, headers: list[tuple[str, bytes]] | None = None
     ) -> None:
+        self.n_published += 1
         await self.producer.send(f"{self.prefix}.in", value, key=key, headers=headers)
 
     async def publish_toys(self, numbers: range, n_patients: int) -> None:
@@ -82,16 +84,33 @@ class Bench:
                 for tp, records in (await self.consumer.getmany(timeout_ms=100)).items():
                     (self.dead if tp.topic.endswith(".dlq") else self.out).extend(records)
 
+    async def until_more_came_out(self, n_more: int) -> None:
+        enough = len(self.out) + n_more
+        await self.until(lambda: len(self.out) >= enough)
+
     def toys(self) -> list[tuple[str, int, int]]:
         rows = (json.loads(record.value) for record in self.out)
         return [(row["patient_id"], row["number"], row["seen"]) for row in rows]
 
-    async def lag(self, stage: str) -> int:
+    async def uncommitted(self, stage: str) -> int:
         tps = [TopicPartition(f"{self.prefix}.in", p) for p in range(PARTITIONS)]
-        ends = await self.consumer.end_offsets(tps)
         group = f"diastole-{self.prefix}-{stage}"
         committed = await self.admin.list_consumer_group_offsets(group, partitions=tps)
-        return sum(ends[tp] - max(0, committed[tp].offset) for tp in tps)
+        return self.n_published - sum(max(0, committed[tp].offset) for tp in tps)
+
+    async def until_uncommitted(self, stage: str, at_most: int) -> None:
+        async with asyncio.timeout(60):
+            while True:
+                if await self.uncommitted(stage) <= at_most:
+                    return
+                await asyncio.sleep(0.1)
+
+    async def until_logged(self, worker: subprocess.Popen[bytes], event: str) -> None:
+        async with asyncio.timeout(60):
+            while True:
+                if any(line["event"] == event for line in self.log_of(worker)):
+                    return
+                await asyncio.sleep(0.1)
 
 
 @pytest.fixture
@@ -103,8 +122,8 @@ async def bench(broker: RunningBroker, tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 @pytest.fixture
-def nowhere() -> Iterator[str]:
-    yield "127.0.0.1:1"
+def nowhere() -> str:
+    return "127.0.0.1:1"
 
 
 async def test_three_sigkills_lose_nothing_and_memory_is_what_it_would_have_been(bench: Bench) -> None:
@@ -113,7 +132,7 @@ async def test_three_sigkills_lose_nothing_and_memory_is_what_it_would_have_been
     for kill in range(3):
         numbers = range(kill * 1000, (kill + 1) * 1000)
         await bench.publish_toys(numbers, n_patients)
-        await bench.until(lambda done=len(bench.out) + 150: len(bench.out) >= done)
+        await bench.until_more_came_out(150)
         running.pop(0).kill()
         running.append(bench.start("count", batch_max_items=8))
     await bench.publish_toys(range(3000, n_toys), n_patients)
@@ -171,7 +190,7 @@ async def test_sigterm_finishes_what_is_in_flight_and_commits_it(bench: Bench) -
     await bench.until(lambda: len(bench.out) >= 50)
     worker.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(worker.wait, 30) == 0
-    left = await bench.lag("double")
+    left = await bench.uncommitted("double")
     bench.start("double")
     await bench.until(lambda: len({number for _, number, _ in bench.toys()}) == 299)
     assert len(bench.out) == 299  # nothing twice, 13 is dead
@@ -184,11 +203,9 @@ async def test_a_retriable_error_holds_the_acknowledgement_and_later_goes_throug
     worker = bench.start("hold", retry_first_s=0.1, retry_most_s=0.2)
     await bench.publish_toys(range(10), 2)
     await bench.until(lambda: len({n for _, n, _ in bench.toys()}) == 10)
-    assert await bench.lag("hold") == 10
+    assert await bench.uncommitted("hold") == 10
     (bench.home / "hold").unlink()
-    async with asyncio.timeout(30):
-        while await bench.lag("hold"):
-            await asyncio.sleep(0.1)
+    await bench.until_uncommitted("hold", at_most=0)
     events = [line["event"] for line in bench.log_of(worker)]
     assert events.count("held_up") == 1
     assert events.count("going_on") == 1
@@ -202,22 +219,16 @@ async def test_a_worker_that_is_held_up_does_not_hold_up_its_group(bench: Bench)
     free_home = bench.home / "free"
     free_home.mkdir()
     bench.start("hold", home=free_home)
-    async with asyncio.timeout(50):
-        while await bench.lag("hold") == 100:
-            await asyncio.sleep(0.1)
+    await bench.until_uncommitted("hold", at_most=99)
     assert held.poll() is None
     (bench.home / "hold").unlink()
-    async with asyncio.timeout(30):
-        while await bench.lag("hold"):
-            await asyncio.sleep(0.1)
+    await bench.until_uncommitted("hold", at_most=0)
 
 
 async def test_an_unreachable_broker_is_one_line_and_more_tries(tmp_path: Path, nowhere: str) -> None:
     bench = Bench(nowhere, tmp_path)
     worker = bench.start("double", retry_first_s=0.1, retry_most_s=0.2)
-    async with asyncio.timeout(60):
-        while not any(line["event"] == "held_up" for line in bench.log_of(worker)):
-            await asyncio.sleep(0.1)
+    await bench.until_logged(worker, "held_up")
     assert worker.poll() is None
     worker.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(worker.wait, 30) == 0

@@ -1,4 +1,4 @@
-"""A worker process with a toy stage, for tests that kill it: ``python toy_worker.py STAGE PREFIX SETTINGS``."""
+"""A worker process with a toy stage, for tests to kill: ``python toy_worker.py STAGE PREFIX SETTINGS``."""
 
 import asyncio
 import json

@@ -136,7 +136,9 @@ async def running(
 
 async def until(reached: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not reached():
+        while True:
+            if reached():
+                return
             await asyncio.sleep(0.001)
 
 
@@ -237,9 +239,7 @@ async def test_when_kafka_refuses_for_good_nothing_is_acknowledged_and_the_runne
     assert tape.events == []
 
 
-async def test_after_partitions_are_taken_away_what_waited_is_forgotten_and_nothing_behind_it_acknowledged() -> (
-    None
-):
+async def test_after_partitions_are_taken_away_nothing_behind_what_was_forgotten_is_acknowledged() -> None:
     tape, hold = Tape(), asyncio.Event()
 
     async def held(results: Sequence[Note]) -> None:
