@@ -27,7 +27,8 @@ def run_worker(stages: Sequence[str], settings: Settings) -> int:
     """Run stages until SIGTERM or SIGINT; returns the exit code.
 
     Several stages run as one process each and are restarted when they fail: two stages in one interpreter
-    would share its lock, and a stage that dies must not take the others along.
+    would share its lock, and a stage that dies must not take the others along. With a fixed
+    ``metrics_port`` the first stage answers there and each further one a port higher.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def run_worker(stages: Sequence[str], settings: Settings) -> int:
     names = tuple(ROUTES) if tuple(stages) == ("all",) else tuple(dict.fromkeys(stages))
     if len(names) == 1:
         return run_stage(names[0], settings)
-    return supervise({name: (name, settings) for name in names}, run_stage)
+    return supervise({name: (name, _own_port(settings, i)) for i, name in enumerate(names)}, run_stage)
 
 
 def run_stage(name: str, settings: Settings) -> int:
@@ -62,3 +63,9 @@ async def _serve(name: str, settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stage = build_stage(name, settings)
     await StageService(stage, ROUTES[name], build_codec(settings), settings, stop).run()
+
+
+def _own_port(settings: Settings, place: int) -> Settings:
+    if not settings.metrics_port:
+        return settings
+    return settings.model_copy(update={"metrics_port": settings.metrics_port + place})
