@@ -19,7 +19,7 @@ _OUTER_PERCENT: Final = (0.2, 99.8)
 _FLAT_MV: Final = 0.03
 #: Low voltage is under 0.5 mV in limb and 1 mV in chest leads; the largest QRS of hypertrophy is some 8 mV.
 _PLAUSIBLE_MV: Final = (0.15, 15.0)
-#: Noise: the typical departure from the mean of 10 ms around; but for its QRS a heart is smooth at that scale.
+#: Noise: the typical departure from the mean of 10 ms around; a heart is smooth there but for its QRS.
 #: Clean carts show 1–3 µV; white noise of 0.1 mV (1 mm of hair on paper) shows 11–15 µV.
 _SMOOTH: Final = 5
 _NOISE_SHARE: Final = 0.012

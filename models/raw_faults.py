@@ -12,17 +12,17 @@ from schemas.leads import LEADS_12
 Raw = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 
-#: A lead is off when it stands still for 1 s: on skin an electrode always drifts and hums. Looked at in blocks
-#: of 250 ms, of which a second holds at least three whole ones.
+#: A lead is off when it stands still for 1 s: on skin an electrode always drifts and hums. Looked at in
+#: blocks of 250 ms, of which a second holds at least three whole ones.
 _BLOCK_S: Final = 0.25
 _STILL_BLOCKS: Final = 3
-#: A rail is run into with more than 20 µV (4 units of 5 µV) from one sample to the next and then held; the top
+#: A rail is run into with more than 20 µV (4 units of 5 µV) from one sample to the next and then held; a top
 #: of a T wave is held too but reached in single units. Three times, so that one quantised R top is none.
 _RAIL_STEP_MV: Final = 0.02
 _RAIL_TIMES: Final = 3
 _RAIL_HELD_S: Final = 0.1
 _RAIL_LEAST_MV: Final = 0.3
-#: A pacing spike is 0.5–2 ms wide, after a 150 Hz filter and at 500 Hz up to 6 ms. Slower sampling may miss it.
+#: A pacing spike is 0.5–2 ms wide, after a 150 Hz filter and at 500 Hz up to 6 ms. Slower rates may miss it.
 _SPIKE_RATE_HZ: Final = 400.0
 _SPIKE_S: Final = 0.006
 _SPIKE_MV: Final = 0.25
