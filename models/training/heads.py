@@ -22,6 +22,9 @@ class HeadsTraining:
     ----------
     penalty : float
         Weight of the squared coefficients, per patient.
+    blur : float
+        Noise added to measurements, in their standard deviations. One sample, 2 ms, is a third of the
+        spread of QRS: heads that trusted a single interval would hear the recorder's rate.
     drop_rate : float
         Share of patients of whom all measurements, and independently age, and sex, are hidden, so that the
         heads know what to do without.
@@ -29,16 +32,26 @@ class HeadsTraining:
 
     n_heads: int = 25
     penalty: float = 0.02
+    blur: float = 0.5
     drop_rate: float = 0.08
 
 
 def hide(features: npt.NDArray[np.float32], rate: float, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Hide measurements, age and sex of some patients; NaN is missing."""
     hidden = features.copy()
-    n_measured = len(COLUMNS) - 2
+    n_measured = len(COLUMNS) - 2  # the last two are age and sex
     for columns in (slice(0, n_measured), n_measured, n_measured + 1):
         hidden[rng.random(len(features)) < rate, columns] = np.nan
     return hidden
+
+
+def blur(
+    features: npt.NDArray[np.float32], deviation: npt.NDArray[np.floating], rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Add noise of a deviation for each column to measurements; age and sex stay as they are."""
+    noise = deviation * rng.standard_normal(features.shape)
+    noise[:, -2:] = 0.0
+    return (features + noise).astype(np.float32)
 
 
 def fit_heads(
@@ -49,7 +62,9 @@ def fit_heads(
     heads = Heads(embedding.shape[1], plan.n_heads)
     _standardise(heads, embedding, features)
     whole = heads.inputs(embedding, torch.from_numpy(features)).numpy()
-    shown = heads.inputs(embedding, torch.from_numpy(hide(features, plan.drop_rate, rng))).numpy()
+    deviation = plan.blur * heads.scale[embedding.shape[1] :].numpy()
+    worse = hide(blur(features, deviation, rng), plan.drop_rate, rng)
+    shown = heads.inputs(embedding, torch.from_numpy(worse)).numpy()
     heads.reference.copy_(torch.from_numpy(whole.mean(axis=0)))
     for k in range(plan.n_heads):
         rows = rng.integers(0, len(label), len(label))

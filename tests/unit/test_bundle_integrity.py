@@ -91,7 +91,7 @@ def test_wrong_manifest_is_refused_naming_the_field(copied: Path, changes: Any, 
 def test_manifest_lacking_a_field_is_refused(copied: Path) -> None:
     fields = json.loads((copied / MANIFEST_FILE).read_text(encoding="utf-8"))
     del fields["eligibility"]
-    with pytest.raises(ManifestError, match="manifest.eligibility is missing"):
+    with pytest.raises(ManifestError, match=r"manifest\.eligibility is missing"):
         from_json(json.dumps(fields))
 
 

@@ -124,10 +124,21 @@ def test_assessment_carries_over_what_is_known_of_the_ecg_and_the_model() -> Non
         timings=(StageTiming(stage="featurize", queue_ms=1.0, work_ms=2.0, batch_size=3),),
     )
     (risk,) = infer_all(scores, known)
-    carried = (
-        "ecg_id, patient_id, acquired_at, published_at, quality, measurements, site_id, ward_id, device_id, "
-        "age_years, sex, urgency, timings"
-    ).split(", ")
+    carried = [
+        "ecg_id",
+        "patient_id",
+        "acquired_at",
+        "published_at",
+        "quality",
+        "measurements",
+        "site_id",
+        "ward_id",
+        "device_id",
+        "age_years",
+        "sex",
+        "urgency",
+        "timings",
+    ]
     assert {name: getattr(risk, name) for name in carried} == {name: getattr(known, name) for name in carried}
     assert risk.assessed_at == NOW
     assert risk.bundle_version == scores.manifest.bundle_version
