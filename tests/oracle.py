@@ -40,7 +40,7 @@ class Oracle:
     """Runs every stage's pure function over ECGs in the order they are given."""
 
     def __init__(self, policy: Policy | None = None) -> None:
-        self._predictor = Predictor(load_bundle(DEFAULT_BUNDLE), device="cpu")
+        self._predictor = Predictor(load_bundle(DEFAULT_BUNDLE), device="cpu", threads=1)
         self._policy = policy or load_policy()
         self._states: dict[str, PatientState] = {}
         self.risks: dict[str, RiskAssessed] = {}

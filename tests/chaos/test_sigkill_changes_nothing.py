@@ -106,22 +106,25 @@ async def play(
 ) -> None:
     """Publish the ward, killing and restarting workers on the way."""
     kills, restarts, published = scenario.kills(), [], 0
+    supervisors = {stage: asyncio.Lock() for stage in workers}
     async with open_publisher(bootstrap, Codec(FileRegistry())) as publisher:
         for ecgs in scenario.batches():
             await asyncio.gather(*(publisher.publish(ecg) for ecg in ecgs))
             await asyncio.to_thread(oracle.take, ecgs)
             for moment in range(published, published + len(ecgs)):
-                restarts += [asyncio.create_task(kill(workers[stage])) for stage in kills.get(moment, ())]
+                for stage in kills.get(moment, ()):
+                    restarts.append(asyncio.create_task(kill(workers[stage], supervisors[stage])))
             published += len(ecgs)
             if published >= scenario.n_ecgs // 2:
                 at_half.set()
     await asyncio.gather(*restarts)
 
 
-async def kill(worker: Server) -> None:
-    """SIGKILL a worker and let its supervisor start it again."""
-    await asyncio.to_thread(worker.kill)
-    await asyncio.to_thread(worker.start)
+async def kill(worker: Server, supervisor: asyncio.Lock) -> None:
+    """SIGKILL a worker and start it again; one that is still starting is killed once it serves."""
+    async with supervisor:
+        await asyncio.to_thread(worker.kill)
+        await asyncio.to_thread(worker.start)
 
 
 async def all_acknowledged(bootstrap: str) -> None:
