@@ -96,3 +96,21 @@ def test_a_contradictory_record_costs_itself_alone(mixed, aecg, make_recorded):
 
 def test_an_empty_batch_is_an_empty_list():
     assert featurize([]) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_samples_are_too_strange_to_get_a_result(seed, make_recorded):
+    rng = np.random.default_rng(seed)
+    n, rate_hz = int(rng.integers(1000, 21000)), float(rng.choice([100, 240.5, 500, 1000, 2000]))
+    strange = [
+        rng.integers(-32768, 32768, size=(12, n)),
+        np.cumsum(rng.normal(size=(12, n)) * 40, axis=1),
+        np.full((12, n), -32768),
+        (rng.random((12, n)) < 0.002) * 3000.0,
+        np.sin(np.arange(n) / rate_hz * 2 * np.pi * rng.uniform(0.2, 9)) * np.ones((12, 1)) * 500,
+    ]
+    batch = [_received(make_recorded(np.clip(uv, -32768, 32767), rate_hz)) for uv in strange]
+    results = featurize(batch)
+    assert [type(result) for result in results] == [EcgFeaturized] * len(batch)
+    assert not results[0].quality.acceptable
+    assert not results[2].quality.acceptable

@@ -14,7 +14,7 @@ from schemas.featurized import Measurements
 from schemas.leads import LEADS_12
 
 # From the files. Sierra 1.03 states its QRS twice: 96 ms (qrsoff − qrson; 59–115 ms in eleven leads) and
-# 135 ms (lead II alone, whose elevated ST ripples: an acute inferior infarction). The first is what the leads show.
+# 135 ms (lead II alone, whose elevated ST ripples: an acute inferior infarction). The first counts.
 CART = {
     "philips_103": {"heart_rate_bpm": 41, "pr_ms": 151, "qrs_ms": 96, "qt_ms": 476, "qrs_axis_deg": -21,
                     "p_axis_deg": 66, "t_axis_deg": 59, "r_avl_mv": 0.908, "t_v5_mv": 0.266},
