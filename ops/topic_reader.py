@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.alert import AlertClosed, AlertRaised, TechnicalAlarm
@@ -97,8 +98,9 @@ async def open_topic_reader(
         fetch_max_wait_ms=100,
     )
     try:
+        partitions = await _partitions(bootstrap, topics)
         await consumer.start()
-        await _assign(consumer, topics, from_beginning)
+        await _assign(consumer, partitions, from_beginning)
     except KafkaError as error:
         await consumer.stop()
         raise BrokerUnavailableError(
@@ -114,17 +116,31 @@ async def open_topic_reader(
         await consumer.stop()
 
 
-async def _assign(consumer: AIOKafkaConsumer, topics: Sequence[str], from_beginning: bool) -> None:
-    existing = await consumer.topics()
-    missing = [topic for topic in topics if topic not in existing]
-    if missing:
-        raise ConfigurationError(
-            f"topic {', '.join(missing)} does not exist; create Diastole's topics with: "
-            f"diastole topics apply (its topics are {', '.join(TOPICS)} and each with .dlq)"
-        )
-    partitions = []
-    for topic in topics:
-        partitions += [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
+async def _partitions(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]:
+    """Ask the cluster: a consumer's own metadata may be older than the topics."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        existing = set(await admin.list_topics())
+        missing = [topic for topic in topics if topic not in existing]
+        if missing:
+            raise ConfigurationError(
+                f"topic {', '.join(missing)} does not exist; create Diastole's topics with: "
+                f"diastole topics apply (its topics are {', '.join(TOPICS)} and each with .dlq)"
+            )
+        described = await admin.describe_topics(list(topics))
+    finally:
+        await admin.close()
+    return [
+        TopicPartition(topic["topic"], partition["partition"])
+        for topic in described
+        for partition in topic["partitions"]
+    ]
+
+
+async def _assign(
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], from_beginning: bool
+) -> None:
     consumer.assign(partitions)
     if from_beginning:
         await consumer.seek_to_beginning(*partitions)

@@ -56,9 +56,9 @@ def verdict_of(result: RunResult) -> str | None:
         return f"{name}: {result.lost} of {result.ecgs} ECGs never ended; look into the workers' logs"
     if result.sustained is False:
         return (
-            f"{name}: NOT SUSTAINED. {result.open_at_end} ECGs were waiting when the last one was sent: "
-            "the lag was growing, and the latencies say how long the run was, not how fast the pipeline is. "
-            f"It does {result.done_per_s:.1f} ECG/s."
+            f"{name}: NOT SUSTAINED. The lag grew by {result.growth_ms / 1000:.1f} s during the run, and "
+            f"{result.open_at_end} ECGs were waiting when the last one was sent: the latencies say how long "
+            f"the run was, not how fast the pipeline is. It does {result.done_per_s:.1f} ECG/s."
         )
     return None
 
@@ -87,6 +87,7 @@ def _runs_table(results: Sequence[RunResult]) -> Table:
             str(r.ecgs),
             f"{r.done_per_s:.1f}",
             str(r.open_at_end),
+            "" if r.rate_per_s is None else in_ms(r.growth_ms),
             *(in_ms(latency) for latency in latencies),
             str(r.to_alert.count),
             {None: "", True: "yes", False: "NO"}[r.sustained],

@@ -73,6 +73,13 @@ class Tally:
         ordered = sorted(self.done, key=self.due.__getitem__)
         return [_ms(self.due[ecg_id], self.done[ecg_id]) for ecg_id in ordered]
 
+    def first_third_and_growth_ms(self) -> tuple[float, float]:
+        """Return the median latency of the first third, and by how much the last third's is above it."""
+        latencies_ms = self.risk_ms
+        third = max(len(latencies_ms) // 3, 1)
+        first_ms = percentile(latencies_ms[:third], 50) or 0.0
+        return first_ms, (percentile(latencies_ms[-third:], 50) or 0.0) - first_ms
+
     @property
     def parts_ms(self) -> dict[str, list[float]]:
         """Milliseconds by part of the way: of each stage its queue and its work, and all that is left."""
