@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from models.bundle import ENCODER_FILE, HEADS_FILE, file_bytes, sha256, write_bundle
-from models.founder import COMPACT, EncoderConfig
+from models.founder import COMPACT, EncoderConfig, Net1D
 from models.fusion import Heads
 from models.manifest import Manifest, Threshold, TrainingRecord
 from models.training.cohort import N_FINDINGS, Cohort, Progress, collect, visits
@@ -96,19 +96,22 @@ def train(plan: BundleTraining, out: Path, progress: Progress) -> Manifest:
     """
     parts = cut(simulate(plan, progress), plan)
     encoder = train_encoder(plan.config, plan.encoder, parts.encoder, plan.seed, progress)
-    embedding = embed(encoder, parts.heads)
+    manifest, files = fuse(plan, encoder, parts)
+    write_bundle(out, manifest, files)
+    return manifest
+
+
+def fuse(plan: BundleTraining, encoder: Net1D, parts: Parts) -> tuple[Manifest, dict[str, bytes]]:
+    """Fit, calibrate and judge heads on a trained encoder: the manifest, and the files it lists."""
     label = parts.heads.is_high_risk.astype(np.float64)
-    heads = fit_heads(embedding, parts.heads.features, label, plan.heads, plan.seed)
-    _calibrate(
-        heads, mean_log_odds(heads, embed(encoder, parts.calibration), parts.calibration), parts.calibration
-    )
-    calibrated = probability(mean_log_odds(heads, embed(encoder, parts.calibration), parts.calibration))
+    heads = fit_heads(embed(encoder, parts.heads), parts.heads.features, label, plan.heads, plan.seed)
+    embedding = embed(encoder, parts.calibration)
+    _calibrate(heads, mean_log_odds(heads, embedding, parts.calibration), parts.calibration)
+    calibrated = probability(mean_log_odds(heads, embedding, parts.calibration))
     chosen = threshold_at_specificity(parts.calibration.is_high_risk, calibrated, plan.specificity)
     judged = probability(mean_log_odds(heads, embed(encoder, parts.test), parts.test))
     files = {ENCODER_FILE: file_bytes(encoder), HEADS_FILE: file_bytes(heads)}
-    manifest = _manifest(plan, files, chosen, metrics(parts.test, judged, chosen))
-    write_bundle(out, manifest, files)
-    return manifest
+    return _manifest(plan, files, chosen, metrics(parts.test, judged, chosen)), files
 
 
 def simulate(plan: BundleTraining, progress: Progress) -> Cohort:

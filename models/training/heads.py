@@ -31,7 +31,7 @@ class HeadsTraining:
     """
 
     n_heads: int = 25
-    penalty: float = 0.02
+    penalty: float = 0.05
     blur: float = 0.5
     drop_rate: float = 0.08
 
