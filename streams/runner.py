@@ -58,6 +58,7 @@ class StageRunner:
         self._assignment = 0
         self._broken_through = -1
         self._state_assignment = 0
+        self._closed = False
         self._draining = False
         self._finished: asyncio.Queue[Finished] = asyncio.Queue(maxsize=1)
 
@@ -80,7 +81,7 @@ class StageRunner:
         except GivenUpError:
             self._parts.transport.forget(message)
             return
-        if self._draining or assignment != self._assignment:
+        if self._closed or self._draining or assignment != self._assignment:
             self._parts.transport.forget(message)
             return
         self._parts.progress.admitted()
@@ -108,12 +109,22 @@ class StageRunner:
                 loop.cancel()
 
     def abandon(self) -> None:
-        """Partitions are being taken away: forget what waits, stop trying again, let the running end."""
+        """Partitions are being taken away: forget what waits, stop trying again, let the running end.
+
+        Until :meth:`resume`, messages still coming from the transport's own buffers are forgotten too: they
+        stand behind the ones just forgotten.
+        """
+        self._closed = True
         self._assignment += 1
         self._forget(pending.message for pending in self._parts.room.clear())
         self._parts.intake.give_up()
         self._parts.work_retrying.give_up()
         self._parts.settle_retrying.give_up()
+
+    def resume(self) -> None:
+        """Partitions are assigned: from now on messages begin at the committed offsets."""
+        self._closed = False
+        self._assignment += 1
 
     async def drain(self, budget_s: float) -> bool:
         """Take nothing in any more and finish what is in flight; False when the budget did not suffice."""

@@ -103,6 +103,7 @@ class StageService:
             app, runner = self._build(executor)
             self._app, self._runner = app, runner
             app.on_rebalance_begins = runner.abandon
+            app.on_rebalance_done = runner.resume
             starting = asyncio.create_task(app.start())
             watched = [
                 asyncio.create_task(work)

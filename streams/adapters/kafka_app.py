@@ -29,9 +29,17 @@ class StageApp(faust.App):
 
     Faust's own signal for that is sent only after it has waited for everything in flight, without a limit; a
     stage that is held up by an unreachable Redis would hold up the whole group.
+
+    Attributes
+    ----------
+    on_rebalance_begins : callable or None
+        Called in the event loop before Faust clears its buffers: messages from these still follow.
+    on_rebalance_done : callable or None
+        Called in the event loop before the first message of the new assignment is fetched.
     """
 
     on_rebalance_begins: Callable[[], None] | None = None
+    on_rebalance_done: Callable[[], None] | None = None
 
     def on_rebalance_start(self) -> None:
         """Tell the stage; Faust calls this in the consumer's thread."""
@@ -79,6 +87,11 @@ def build_app(group: str, consumes: str, on_event: OnEvent, settings: Settings) 
     async def intake(stream: Any) -> None:
         async for event in stream.noack().events():
             await on_event(event)
+
+    @app.on_rebalance_complete.connect
+    async def resume(sender: Any, **kwargs: Any) -> None:
+        if app.on_rebalance_done is not None:
+            app.on_rebalance_done()
 
     app.loop = asyncio.get_running_loop()
     app.finalize()

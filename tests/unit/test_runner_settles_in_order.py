@@ -256,6 +256,9 @@ async def test_after_partitions_are_taken_away_nothing_behind_what_was_forgotten
         await until(lambda: len(tape.of("forgotten")) == 12)
         assert not tape.of("acked")
         hold.set()
+        await runner.admit(message(12, b"p:a"))  # still in the transport's buffers, behind the gap
+        assert tape.of("forgotten")[-1] == (0, 12)
+        runner.resume()
         await runner.admit(message(0, b"p:b"))  # the new assignment begins at the committed offset
         await until(lambda: bool(tape.of("acked")))
     assert tape.of("acked") == [(0, 0)]
