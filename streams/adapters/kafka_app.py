@@ -89,7 +89,7 @@ def build_app(group: str, consumes: str, on_event: OnEvent, settings: Settings) 
             await on_event(event)
 
     @app.on_rebalance_complete.connect
-    async def resume(sender: Any, **kwargs: Any) -> None:
+    async def resume(*_: Any, **__: Any) -> None:
         if app.on_rebalance_done is not None:
             app.on_rebalance_done()
 
