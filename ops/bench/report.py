@@ -71,6 +71,7 @@ def _runs_table(results: Sequence[RunResult]) -> Table:
         "ECGs",
         "done/s",
         "waiting at end",
+        "lag growth",
         "risk p50",
         "p99",
         "alert p50",
