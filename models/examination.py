@@ -33,7 +33,7 @@ def examine(
     sample_rate_hz: float,
     lead_names: Sequence[str],
     uv_per_unit: float | npt.NDArray[np.float64],
-    has_pacemaker: Sequence[bool | None],
+    stated: Sequence[Sequence[Finding]],
 ) -> list[Examined]:
     """Examine a batch of ECGs that share rate, length and lead names.
 
@@ -43,8 +43,8 @@ def examine(
         (n_ecgs, n_rows, n_samples), units.
     uv_per_unit : float or numpy.ndarray
         µV per unit, one number or one for each ECG; positive.
-    has_pacemaker : sequence of bool or None
-        One for each ECG, as the source states it.
+    stated : sequence of sequence of Finding
+        For each ECG what is known of it beside its samples: a pacemaker, a clock that is wrong.
 
     Returns
     -------
@@ -56,8 +56,10 @@ def examine(
     missing: list[Finding] = [(Reason.MISSING_LEAD, lead) for lead in plan.missing]
     refused = _refusals(samples.shape[2], sample_rate_hz)
     if refused or not plan.given:
-        only = Examined(quality=judge(refused + missing), measurements=Measurements())
-        return [only] * len(samples)
+        return [
+            Examined(quality=judge([*refused, *missing, *known]), measurements=Measurements())
+            for known in stated
+        ]
     raw_mv = twelve_leads_mv(
         samples, sample_rate_hz=sample_rate_hz, lead_names=lead_names, uv_per_unit=uv_per_unit
     )
@@ -68,9 +70,7 @@ def examine(
     band = band_findings(mv, peaks, measured, given=plan.given)
     inputs = model_input_uv(mv)
     return [
-        _examined(
-            missing + _stated_pacing(has_pacemaker[i]) + raw[i] + band[i], measured[i], peaks[i], inputs[i]
-        )
+        _examined([*missing, *stated[i], *raw[i], *band[i]], measured[i], peaks[i], inputs[i])
         for i in range(len(mv))
     ]
 
@@ -79,10 +79,6 @@ def _refusals(n_samples: int, sample_rate_hz: float) -> list[Finding]:
     if not is_supported_rate(sample_rate_hz):
         return [(Reason.UNSUPPORTED_RATE, "")]
     return [] if is_long_enough(n_samples, sample_rate_hz) else [(Reason.TOO_SHORT, "")]
-
-
-def _stated_pacing(has_pacemaker: bool | None) -> list[Finding]:
-    return [(Reason.PACED, "")] if has_pacemaker else []
 
 
 def _examined(

@@ -16,6 +16,7 @@ reason                       blocks   means
 ``LEADS_RESCALED``           no       II is I + III only after a gain for each lead: normalised samples
 ``ARM_LEADS_SWAPPED``        yes      P, QRS and T of I are upside down, and I is unlike V6
 ``PACED``                    yes      the source says so, or spikes narrower than any QRS are there
+``ACQUIRED_IN_FUTURE``       yes      acquired after it was published: the cart's clock or zone is wrong
 ============================ ======== ==============================================================
 """
 
@@ -43,6 +44,7 @@ class Reason(StrEnum):
     LEADS_RESCALED = "LEADS_RESCALED"
     ARM_LEADS_SWAPPED = "ARM_LEADS_SWAPPED"
     PACED = "PACED"
+    ACQUIRED_IN_FUTURE = "ACQUIRED_IN_FUTURE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,7 @@ RULES: Final[dict[Reason, Rule]] = {
     Reason.LEADS_RESCALED: Rule(blocks_from=_NEVER, cost=0.1),
     Reason.ARM_LEADS_SWAPPED: Rule(blocks_from=1, cost=0.5),
     Reason.PACED: Rule(blocks_from=1, cost=0.5),
+    Reason.ACQUIRED_IN_FUTURE: Rule(blocks_from=1, cost=0.1),  # the waveform itself may be sound
 }
 
 #: One finding: the reason, and the lead where it is about one (else empty).

@@ -3,15 +3,21 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import ClassVar
+from datetime import timedelta
+from typing import ClassVar, Final
 
 import numpy as np
 
 from models.examination import Examined, examine
+from models.quality import Finding, Reason
 from schemas.errors import PoisonError
 from schemas.featurized import EcgFeaturized
 from schemas.recorded import EcgRecorded
 from streams.stage import Received
+
+#: How far a cart's clock may run ahead of Kafka's. Clocks set by hand drift by some minutes a year; a wrong
+#: time zone is at least 15 minutes off, and mostly hours.
+CLOCK_SKEW: Final = timedelta(minutes=10)
 
 #: ECGs with the same rate, length and lead names are worked on as one array.
 _Shape = tuple[float, int, tuple[str, ...]]
@@ -39,7 +45,7 @@ def featurize(batch: Sequence[Received[EcgRecorded]]) -> list[EcgFeaturized | Po
             record = each.record
             alike[record.sample_rate_hz, record.samples.shape[1], record.lead_names].append(i)
     for members in alike.values():
-        for i, examined in zip(members, _examine([batch[i].record for i in members]), strict=True):
+        for i, examined in zip(members, _examine([batch[i] for i in members]), strict=True):
             results[i] = _featurized(batch[i], examined)
     return [result for result in results if result is not None]
 
@@ -55,15 +61,29 @@ def _contradiction(record: EcgRecorded) -> UnreadableSamplesError | None:
     return None
 
 
-def _examine(records: Sequence[EcgRecorded]) -> list[Examined]:
+def _examine(alike: Sequence[Received[EcgRecorded]]) -> list[Examined]:
+    records = [received.record for received in alike]
     first = records[0]
     return examine(
         np.stack([record.samples for record in records]),  # (n_ecgs, n_rows, n_samples)
         sample_rate_hz=first.sample_rate_hz,
         lead_names=first.lead_names,
         uv_per_unit=np.array([record.uv_per_unit for record in records]),
-        has_pacemaker=[record.has_pacemaker for record in records],
+        stated=[_stated(received) for received in alike],
     )
+
+
+def _stated(received: Received[EcgRecorded]) -> list[Finding]:
+    """Gather what is known beside the samples.
+
+    An ECG dated ahead of its publication would be its patient's newest until that date, and every true one
+    until then would move nothing: it is shown, not scored.
+    """
+    record = received.record
+    found: list[Finding] = [(Reason.PACED, "")] if record.has_pacemaker else []
+    if record.acquired_at > received.published_at + CLOCK_SKEW:
+        found.append((Reason.ACQUIRED_IN_FUTURE, ""))
+    return found
 
 
 def _featurized(received: Received[EcgRecorded], examined: Examined) -> EcgFeaturized:

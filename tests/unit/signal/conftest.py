@@ -31,7 +31,7 @@ class Recording(NamedTuple):
             sample_rate_hz=self.rate_hz,
             lead_names=self.lead_names,
             uv_per_unit=1.0,
-            has_pacemaker=[None],
+            stated=[()],
         )[0]
 
     def row(self, lead: str) -> int:

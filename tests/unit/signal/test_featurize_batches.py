@@ -1,4 +1,5 @@
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from schemas.errors import PoisonError
 from schemas.featurized import EcgFeaturized
 from schemas.leads import LEADS_12
-from streams.featurize import UnreadableSamplesError, featurize
+from streams.featurize import CLOCK_SKEW, UnreadableSamplesError, featurize
 from streams.stage import Received
 
 PUBLISHED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -114,3 +115,15 @@ def test_no_samples_are_too_strange_to_get_a_result(seed, make_recorded):
     assert [type(result) for result in results] == [EcgFeaturized] * len(batch)
     assert not results[0].quality.acceptable
     assert not results[2].quality.acceptable
+
+
+def test_an_ecg_dated_ahead_of_its_publication_is_shown_and_not_scored(make_recorded, ptbxl_uv):
+    soon, ahead = (
+        replace(make_recorded(ptbxl_uv[0]), acquired_at=PUBLISHED + CLOCK_SKEW + late)
+        for late in (timedelta(0), timedelta(microseconds=1))
+    )
+    scored, shown = featurize([_received(soon), _received(ahead)])
+    assert scored.quality.acceptable
+    assert "ACQUIRED_IN_FUTURE" in shown.quality.reasons
+    assert shown.model_input_uv is None
+    assert shown.measurements == scored.measurements

@@ -12,14 +12,14 @@ def reasons(recording, **kwargs):
     return _examined(recording, **kwargs).quality.reasons
 
 
-def _examined(recording, *, rows=None, rate_hz=None, has_pacemaker=None):
+def _examined(recording, *, rows=None, rate_hz=None, stated=()):
     rows = list(range(12)) if rows is None else rows
     return examine(
         recording.uv[None, rows],
         sample_rate_hz=rate_hz or recording.rate_hz,
         lead_names=[LEADS_12[row] for row in rows],
         uv_per_unit=1.0,
-        has_pacemaker=[has_pacemaker],
+        stated=[stated],
     )[0]
 
 
@@ -31,9 +31,7 @@ def test_real_recordings_raise_no_alarm(recording):
 
 
 def test_normalised_recordings_are_scorable_and_called_rescaled(ptbxl_uv):
-    found = examine(
-        ptbxl_uv, sample_rate_hz=500, lead_names=LEADS_12, uv_per_unit=1.0, has_pacemaker=[None] * 48
-    )
+    found = examine(ptbxl_uv, sample_rate_hz=500, lead_names=LEADS_12, uv_per_unit=1.0, stated=[()] * 48)
     assert all(each.quality.acceptable for each in found)
     assert {reason for each in found for reason in each.quality.reasons} <= {"LEADS_RESCALED"}
 
@@ -88,9 +86,7 @@ def test_exchanged_arm_electrodes_are_noticed(philips_103, philips_104, aecg, di
 def test_exchanged_arm_electrodes_are_noticed_in_most_rhythms(ptbxl_uv):
     i, ii, iii, avr, avl, avf = np.moveaxis(ptbxl_uv[:, :6], 1, 0)
     swapped = np.concatenate([np.stack([-i, iii, ii, avl, avr, avf], axis=1), ptbxl_uv[:, 6:]], axis=1)
-    found = examine(
-        swapped, sample_rate_hz=500, lead_names=LEADS_12, uv_per_unit=1.0, has_pacemaker=[None] * 48
-    )
+    found = examine(swapped, sample_rate_hz=500, lead_names=LEADS_12, uv_per_unit=1.0, stated=[()] * 48)
     assert sum("ARM_LEADS_SWAPPED" in each.quality.reasons for each in found) >= 36  # three quarters
 
 
@@ -114,8 +110,8 @@ def test_pacing_spikes_are_noticed(recording, width_ms):
 
 
 def test_a_stated_pacemaker_is_not_scored(aecg):
-    assert _examined(aecg, has_pacemaker=True).quality.reasons == ("PACED",)
-    assert _examined(aecg, has_pacemaker=False).quality.acceptable
+    assert _examined(aecg, stated=[(Reason.PACED, "")]).quality.reasons == ("PACED",)
+    assert _examined(aecg).quality.acceptable
 
 
 def test_a_missing_chest_lead_is_named_and_the_rest_measured(aecg):
@@ -133,7 +129,7 @@ def test_missing_limb_leads_are_derived(aecg):
 
 def test_no_known_lead_at_all_is_all_missing():
     found = examine(
-        np.zeros((1, 1, 5000)), sample_rate_hz=500, lead_names=["RESP"], uv_per_unit=1.0, has_pacemaker=[None]
+        np.zeros((1, 1, 5000)), sample_rate_hz=500, lead_names=["RESP"], uv_per_unit=1.0, stated=[()]
     )[0]
     assert found.quality.reasons == tuple(f"MISSING_LEAD:{lead}" for lead in LEADS_12)
 
