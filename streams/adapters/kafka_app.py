@@ -12,6 +12,7 @@ from faust.exceptions import ConsumerNotStarted
 from mode.supervisors import CrashingSupervisor
 
 from schemas.errors import DiastoleError
+from streams.adapters.prompt_fetch import PromptTransport
 from streams.settings import Settings
 
 #: Handles one fetched Faust event; returns when there is room for the next.
@@ -79,6 +80,7 @@ def build_app(group: str, consumes: str, on_event: OnEvent, settings: Settings) 
     Nothing is acknowledged by Faust itself: the stage does it once everything a message caused is durable.
     """
     app = StageApp(group, **_configuration(settings))
+    app.transport = PromptTransport(app.conf.broker_consumer, app)
     topic = app.topic(
         consumes, key_serializer="raw", value_serializer="raw", value_type=bytes, key_type=bytes
     )
