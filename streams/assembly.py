@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from schemas.codec import Codec
 from schemas.errors import ConfigurationError
@@ -12,6 +13,9 @@ from schemas.registry import FileRegistry
 from schemas.risk import RiskAssessed
 from streams.settings import Settings
 from streams.stage import Received, Stage, utc_now
+
+if TYPE_CHECKING:
+    from streams.adapters.redis_history import RedisHistory
 
 # Each builder imports what it needs: a history worker must not load torch.
 
@@ -23,6 +27,17 @@ def build_codec(settings: Settings) -> Codec:
     from streams.adapters.confluent_registry import ConfluentRegistry
 
     return Codec(ConfluentRegistry(settings.registry_url))
+
+
+def build_history(settings: Settings) -> "RedisHistory":
+    """Open the site's risk history, for the stage that writes it and for whoever reads or rebuilds it."""
+    from streams.adapters.redis_history import RedisHistory
+    from streams.history import HistoryLimits
+
+    limits = HistoryLimits(
+        max_points=settings.history_max_points, max_age=timedelta(days=settings.history_max_age_days)
+    )
+    return RedisHistory(settings.redis_url, limits)
 
 
 def build_stage(name: str, settings: Settings) -> Stage[Any]:
@@ -64,10 +79,9 @@ def _infer(settings: Settings) -> Stage[EcgFeaturized]:
 
 
 def _history(settings: Settings) -> Stage[RiskAssessed]:
-    from streams.adapters.redis_history import RedisHistory
     from streams.history import history_points
 
-    history = RedisHistory(settings.redis_url)
+    history = build_history(settings)
     return Stage(
         name="history",
         reads=RiskAssessed,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import structlog
+from threadpoolctl import threadpool_limits
 
 from schemas.errors import ConfigurationError, DiastoleError
 from streams.assembly import build_codec, build_stage
@@ -62,7 +63,18 @@ async def _serve(name: str, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stage = build_stage(name, settings)
+    limit_threads(settings.threads)
     await StageService(stage, ROUTES[name], build_codec(settings), settings, stop).run()
+
+
+def limit_threads(threads: int) -> None:
+    """Give the numeric libraries loaded so far this many threads, for the whole process; 0 leaves them be.
+
+    Called once the stage is built: what it needs is loaded then, and nothing has been computed yet. (Torch
+    counts for itself; the predictor tells it.)
+    """
+    if threads:
+        threadpool_limits(threads)
 
 
 def _own_port(settings: Settings, place: int) -> Settings:

@@ -12,8 +12,7 @@ from ops.cli.console import err, out
 from ops.cli.setup import BrokerOption, prepared, run
 from ops.rendering import reasons_text
 from schemas.risk import Phenotype
-from streams.adapters.redis_history import RedisHistory
-from streams.assembly import build_codec
+from streams.assembly import build_codec, build_history
 from streams.history import HistoryPoint
 from streams.rebuild import RebuildCounts, rebuild_history
 from streams.settings import Settings
@@ -55,7 +54,7 @@ def rebuild(broker: BrokerOption = None, redis: RedisOption = None) -> None:
 
 
 async def _rebuild(settings: Settings) -> RebuildCounts:
-    history = RedisHistory(settings.redis_url)
+    history = build_history(settings)
     with Progress(console=err(), transient=True) as progress:
         task = progress.add_task("history", total=None)
 
@@ -71,7 +70,7 @@ async def _rebuild(settings: Settings) -> RebuildCounts:
 
 
 async def _read(patient_id: str, settings: Settings) -> list[HistoryPoint]:
-    history = RedisHistory(settings.redis_url)
+    history = build_history(settings)
     try:
         return await history.read(patient_id)
     finally:

@@ -11,7 +11,9 @@ from redis.crc import key_slot
 
 from ops.services import start_redis
 from streams.adapters.redis_history import RedisHistory, patient_keys
+from streams.assembly import build_history
 from streams.history import HistoryLimits, HistoryPoint, HistoryUnavailableError, history_point
+from streams.settings import Settings
 
 LIMITS = HistoryLimits(max_points=5, max_age=timedelta(days=30))
 
@@ -241,3 +243,16 @@ async def test_a_point_takes_less_than_200_bytes_of_redis(
     used = [await server.memory_usage(key, samples=0) or 0 for key in patient_keys("P-1")]
     await store.close()
     assert 0 < sum(used) / n_points < 200
+
+
+async def test_the_limits_of_the_settings_are_those_of_the_store(redis_url: str) -> None:
+    store = build_history(Settings(redis_url=redis_url, history_max_points=3, history_max_age_days=2))
+    try:
+        await store.upsert([history_point(assessed(n, 0.5, hour=n)) for n in range(5)])
+        assert [point.acquired_at for point in await store.read("P-1")] == [
+            START + timedelta(hours=n) for n in (2, 3, 4)
+        ]
+        await store.upsert([history_point(assessed(9, 0.5, hour=4 + 48))])
+        assert len(await store.read("P-1")) == 2
+    finally:
+        await store.close()

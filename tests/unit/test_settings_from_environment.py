@@ -7,10 +7,10 @@ from streams.settings import Settings, load_settings
 
 def test_environment_is_read_with_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIASTOLE_BROKER", "kafka://a:1, b:2")
-    monkeypatch.setenv("DIASTOLE_MAINS_HZ", "60")
+    monkeypatch.setenv("DIASTOLE_THREADS", "6")
     settings = load_settings()
     assert settings.broker == "a:1,b:2"
-    assert settings.mains_hz == 60
+    assert settings.threads == 6
 
 
 def test_an_option_wins_over_the_environment_and_none_means_not_given(
