@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas.errors import ConfigurationError, RetriableError
-from streams.topology import CARE_AUDIT, ECG_FEATURIZED, ECG_RECORDED, TOPICS, dead_letter_topic
+from streams.topology import CARE_AUDIT, ECG_FEATURIZED, ECG_RECORDED, TOPICS, dead_letter_topic, state_topics
 
 _DAY_MS: Final = 24 * 3600 * 1000
 _FOREVER: Final = -1
@@ -66,8 +66,12 @@ class AppliedTopics:
 
 
 def topic_specs(partitions: int, replication: int = 1) -> tuple[TopicSpec, ...]:
-    """Specify every topic of the topology and the dead-letter topic of each that a stage consumes."""
-    names = (*TOPICS, *(dead_letter_topic(topic) for topic in TOPICS if topic != CARE_AUDIT))
+    """Specify every topic of the topology, with a dead-letter topic for each that is read as records."""
+    names = (
+        *TOPICS,
+        *(dead_letter_topic(topic) for topic in TOPICS if topic != CARE_AUDIT),
+        *state_topics(),
+    )
     return tuple(
         TopicSpec(
             name=name,
@@ -80,15 +84,15 @@ def topic_specs(partitions: int, replication: int = 1) -> tuple[TopicSpec, ...]:
 
 
 def _configuration(name: str, replication: int) -> dict[str, str]:
+    # Acknowledged means on two replicas wherever there are three: losing one node loses nothing.
+    durable = {"min.insync.replicas": str(max(1, replication - 1))}
+    if name in state_topics():
+        # The newest state of each patient, for ever; deleting by age would forget the quiet ones.
+        return durable | {"cleanup.policy": "compact"}
     source = name.removesuffix(".dlq")
     # A dead letter waits for a person: it stays as long as an outage's worth, but never less than 30 days.
     retention_ms = 30 * _DAY_MS if name != source else _RETENTION_MS.get(name, _FOREVER)
-    configuration = {
-        "cleanup.policy": "delete",
-        "retention.ms": str(retention_ms),
-        # Acknowledged means on two replicas wherever there are three: losing one node loses nothing.
-        "min.insync.replicas": str(max(1, replication - 1)),
-    }
+    configuration = durable | {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
     if source == ECG_RECORDED:
         configuration["max.message.bytes"] = str(LARGE_RECORD_BYTES)
     return configuration

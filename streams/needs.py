@@ -36,10 +36,10 @@ async def await_needs(
 
 
 async def _needs(stage: Stage[Any], route: Route, probe: KafkaProbe, retrying: Retrying) -> None:
-    topics = [route.consumes, dead_letter_topic(route.consumes)]
-    topics += [route.produces] if route.produces is not None else []
+    named = (route.consumes, dead_letter_topic(route.consumes), route.produces, route.remembers)
+    topics = [topic for topic in named if topic is not None]
     await retrying.until_done("connect", partial(probe.require_topics, topics))
     if route.remembers is not None:
-        ensure = partial(probe.ensure_compacted, route.remembers, beside=route.consumes)
-        await retrying.until_done("connect", ensure)
+        same = partial(probe.require_equal_partitions, route.remembers, beside=route.consumes)
+        await retrying.until_done("connect", same)
     await retrying.until_done("start", stage.start)

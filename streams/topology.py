@@ -47,9 +47,15 @@ ROUTES: Final = {
     )
 }
 
+#: What records flow through, and what people read.
 TOPICS: Final = (ECG_RECORDED, ECG_FEATURIZED, ECG_RISK, ECG_ALERT, CARE_AUDIT)
 
 
 def dead_letter_topic(topic: str) -> str:
     """Where records of ``topic`` go that cannot be processed."""
     return f"{topic}.dlq"
+
+
+def state_topics() -> tuple[str, ...]:
+    """Topics in which stages keep what they remember: compacted, no stage's input, without dead letters."""
+    return tuple(route.remembers for route in ROUTES.values() if route.remembers is not None)

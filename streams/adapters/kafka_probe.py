@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigurationError, RetriableError
 
@@ -58,28 +58,23 @@ class KafkaProbe:
         async with self._connected() as clients:
             missing = sorted(set(topics) - await clients.consumer.topics())
         if missing:
-            raise TopicMissingError(f"{', '.join(missing)} not found; create the topics of Diastole first")
+            raise TopicMissingError(f"{', '.join(missing)} not found; run `diastole topics apply`")
 
-    async def ensure_compacted(self, topic: str, beside: str) -> None:
-        """Create a state topic, compacted, with the partitions and replicas of the topic ``beside``.
+    async def require_equal_partitions(self, topic: str, beside: str) -> None:
+        """Return when a state topic has as many partitions as the topic ``beside`` that moves the state.
 
         Raises
         ------
-        BrokerUnreachableError, TopicMissingError
+        BrokerUnreachableError
         PartitionsDifferError
-            When it exists with another number of partitions: states would be looked for in the wrong one.
+            States would be looked for in the wrong partition, or in none.
         """
         async with self._connected() as clients:
-            partitions, replicas = await _shape(clients.admin, beside)
-            wanted = NewTopic(topic, partitions, replicas, topic_configs={"cleanup.policy": "compact"})
-            response = await clients.admin.create_topics([wanted])
-            code = response.topic_errors[0][1]
-            if code not in (0, TopicAlreadyExistsError.errno):
-                raise TopicMissingError(f"cannot create {topic}: {for_code(code).__name__}")
-            found, _ = await _shape(clients.admin, topic)
-        if found != partitions:
+            described = await clients.admin.describe_topics([topic, beside])
+        numbers = {entry["topic"]: len(entry["partitions"]) for entry in described}
+        if numbers[topic] != numbers[beside]:
             raise PartitionsDifferError(
-                f"{topic} has {found} partitions but {beside} has {partitions}; make them equal"
+                f"{topic} has {numbers[topic]} partitions but {beside} has {numbers[beside]}; make them equal"
             )
 
     async def lag(self, topic: str, known_ends: Mapping[int, int]) -> int:
@@ -131,11 +126,3 @@ def _new_clients(bootstrap: str) -> _Clients:
         AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, request_timeout_ms=_TIMEOUT_MS),
         AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS),
     )
-
-
-async def _shape(admin: AIOKafkaAdminClient, topic: str) -> tuple[int, int]:
-    """Partitions and replicas of a topic."""
-    (described,) = await admin.describe_topics([topic])
-    if not described["partitions"]:
-        raise TopicMissingError(f"{topic} not found; create the topics of Diastole first")
-    return len(described["partitions"]), max(1, len(described["partitions"][0]["replicas"]))

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from ops.services import RunningBroker
+from streams.adapters.kafka_probe import KafkaProbe, PartitionsDifferError
 from streams.settings import Settings
 
 TOY_WORKER = Path(__file__).with_name("toy_worker.py")
@@ -34,15 +35,23 @@ class Bench:
         self.admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         await self.admin.start()
         names = [f"{self.prefix}.in", f"{self.prefix}.in.dlq", f"{self.prefix}.out"]
-        await self.admin.create_topics(
-            [NewTopic(n, PARTITIONS, 1, topic_configs={"max.message.bytes": str(8 * 2**20)}) for n in names]
-        )
+        await self.create(names, {"max.message.bytes": str(8 * 2**20)})
         self.producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, max_request_size=8 * 2**20)
         self.consumer = AIOKafkaConsumer(
             *names[1:], bootstrap_servers=self.bootstrap, auto_offset_reset="earliest"
         )
         await self.producer.start()
         await self.consumer.start()
+
+    async def create(
+        self, names: Iterable[str], settings: dict[str, str], partitions: int = PARTITIONS
+    ) -> None:
+        await self.admin.create_topics(
+            [NewTopic(name, partitions, 1, topic_configs=settings) for name in names]
+        )
+
+    async def create_state_topic(self, partitions: int = PARTITIONS) -> None:
+        await self.create([f"{self.prefix}.state"], {"cleanup.policy": "compact"}, partitions)
 
     async def close(self) -> None:
         for worker in self.workers:
@@ -128,6 +137,7 @@ def nowhere() -> str:
 
 async def test_three_sigkills_lose_nothing_and_memory_is_what_it_would_have_been(bench: Bench) -> None:
     n_toys, n_patients = 4000, 40
+    await bench.create_state_topic()
     running = [bench.start("count", batch_max_items=8), bench.start("count", batch_max_items=8)]
     for kill in range(3):
         numbers = range(kill * 1000, (kill + 1) * 1000)
@@ -223,6 +233,30 @@ async def test_a_worker_that_is_held_up_does_not_hold_up_its_group(bench: Bench)
     assert held.poll() is None
     (bench.home / "hold").unlink()
     await bench.until_uncommitted("hold", at_most=0)
+
+
+async def test_a_missing_topic_is_named_in_one_line_and_waited_for(bench: Bench) -> None:
+    await bench.publish_toys(range(12), 3)
+    worker = bench.start("count", retry_first_s=0.1, retry_most_s=0.2)
+    await bench.until_logged(worker, "held_up")
+    assert worker.poll() is None
+    await bench.create_state_topic()
+    await bench.until(lambda: len(bench.out) >= 12)
+    events = [line for line in bench.log_of(worker) if line["event"] in {"held_up", "going_on"}]
+    assert [line["event"] for line in events] == ["held_up", "going_on"]
+    assert events[0]["reason"] == f"{bench.prefix}.state not found; run `diastole topics apply`"
+
+
+async def test_a_state_topic_with_other_partitions_is_refused(bench: Bench) -> None:
+    await bench.create_state_topic(partitions=PARTITIONS - 1)
+    state, inputs = f"{bench.prefix}.state", f"{bench.prefix}.in"
+    probe = KafkaProbe(bench.bootstrap, "toys")
+    try:
+        with pytest.raises(PartitionsDifferError, match=rf"{state} has 3 partitions but {inputs} has 4"):
+            await probe.require_equal_partitions(state, beside=inputs)
+        await probe.require_equal_partitions(f"{bench.prefix}.out", beside=inputs)
+    finally:
+        await probe.close()
 
 
 async def test_an_unreachable_broker_is_one_line_and_more_tries(tmp_path: Path, nowhere: str) -> None:

@@ -18,7 +18,16 @@ from ops.topics import (
     create_topics,
     topic_specs,
 )
-from streams.topology import ECG_ALERT, ECG_RECORDED, ECG_RISK, TOPICS, dead_letter_topic
+from streams.topology import (
+    ALERT_STATE,
+    ECG_ALERT,
+    ECG_RECORDED,
+    ECG_RISK,
+    ROUTES,
+    TOPICS,
+    Route,
+    dead_letter_topic,
+)
 
 
 def test_each_topic_of_the_flow_has_a_dead_letter_topic_with_as_many_partitions() -> None:
@@ -35,8 +44,20 @@ def test_one_replica_can_acknowledge_alone() -> None:
 
 
 def test_risk_and_audit_are_never_deleted() -> None:
-    kept = {s.name for s in topic_specs(1) if s.configuration["retention.ms"] == "-1"}
+    kept = {s.name for s in topic_specs(1) if s.configuration.get("retention.ms") == "-1"}
     assert kept == {"ecg.risk.v1", "ecg.alert.v1", "care.audit.v1"}
+
+
+def test_the_state_of_alerts_is_compacted_and_never_deleted_by_age() -> None:
+    (state,) = (s for s in topic_specs(4, replication=3) if s.name == ALERT_STATE)
+    assert dict(state.configuration) == {"cleanup.policy": "compact", "min.insync.replicas": "2"}
+    assert state.partitions == 4
+
+
+@pytest.mark.parametrize("route", ROUTES.values(), ids=lambda route: route.stage)
+def test_every_topic_a_worker_asks_for_is_among_them(route: Route) -> None:
+    asked = {route.consumes, dead_letter_topic(route.consumes), route.produces, route.remembers}
+    assert asked - {None} <= {spec.name for spec in topic_specs(1)}
 
 
 async def test_applying_twice_changes_nothing(broker: RunningBroker) -> None:
