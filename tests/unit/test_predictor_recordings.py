@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wfdb
-from streams.featurize import featurize
 
 from models.bundle import DEFAULT_BUNDLE, load_bundle
 from models.cohorts.recorder import Recorder
@@ -18,6 +17,7 @@ from models.training.cohort import visits
 from models.training.judge import auc
 from schemas.featurized import EcgFeaturized
 from schemas.recorded import EcgRecorded, Sex
+from streams.featurize import featurize
 from streams.stage import Received
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
