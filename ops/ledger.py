@@ -151,7 +151,7 @@ class Ledger:
         return True
 
     def _enter_dead(self, seen: Seen, source: str) -> bool:
-        headers = dict(seen.message.headers)
+        headers = {name: text or b"" for name, text in seen.message.headers}
         code = headers.get(ERROR_CODE, b"?").decode("utf-8", "replace")
         if isinstance(seen.record, PoisonError):
             where = int(headers.get(PARTITION, b"-1")), int(headers.get(OFFSET, b"-1"))

@@ -54,7 +54,7 @@ def json_line(seen: Seen, *, with_arrays: bool = False) -> str:
         "partition": message.partition,
         "offset": message.offset,
         "timestamp": message.timestamp.isoformat(),
-        "headers": {name: text.decode("utf-8", "replace") for name, text in message.headers},
+        "headers": {name: (text or b"").decode("utf-8", "replace") for name, text in message.headers},
     }
     if isinstance(seen.record, PoisonError):
         line["undecodable"] = {"code": seen.record.code, "reason": str(seen.record)}
@@ -134,9 +134,9 @@ def _featurized_text(ecg: EcgFeaturized) -> str:
     return f"{ecg.patient_id} {_minute(ecg.acquired_at)}  {heart}, {quality}{reasons}"
 
 
-def _dead_letter_text(headers: Mapping[str, bytes]) -> str:
+def _dead_letter_text(headers: Mapping[str, bytes | None]) -> str:
     def header(name: str) -> str:
-        return headers.get(name, b"?").decode("utf-8", "replace")
+        return (headers.get(name) or b"?").decode("utf-8", "replace")
 
     return (
         f"{header(ERROR_CODE)} in {header(STAGE)}, was partition {header(PARTITION)} "

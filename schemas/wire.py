@@ -19,7 +19,7 @@ from schemas.errors import DecodeError
 from schemas.registry import SchemaId
 
 #: Message headers, as pairs (aiokafka) or as a mapping (Faust).
-Headers = Iterable[tuple[str, bytes]] | Mapping[str, bytes]
+Headers = Iterable[tuple[str, bytes | None]] | Mapping[str, bytes | None]
 
 SCHEMA_ID_HEADER: Final = "__value_schema_id"
 

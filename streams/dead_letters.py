@@ -18,6 +18,8 @@ ATTEMPT: Final = "dlq_attempt"
 RETRYABLE: Final = "dlq_retryable"
 APP_VERSION: Final = "dlq_app_version"
 
+_MOST_DIGITS: Final = 9
+
 
 class RecordTooLargeError(PoisonError):
     """The message is larger than any ECG; it is not even decoded."""
@@ -79,6 +81,7 @@ def _reason(message: Message, error: Exception, stage: str) -> Headers:
 
 def _attempts_before(headers: Headers) -> int:
     for name, text in headers:
-        if name == ATTEMPT and text.isdigit():
+        # Anybody may have written it: it may be no number, or one of so many digits that Python refuses it.
+        if name == ATTEMPT and text is not None and text.isdigit() and len(text) <= _MOST_DIGITS:
             return int(text)
     return 0

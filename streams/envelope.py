@@ -1,5 +1,6 @@
 """Headers of what a stage publishes: W3C trace context and CloudEvents, never patient data."""
 
+import re
 import secrets
 from datetime import datetime
 from typing import Final
@@ -7,16 +8,16 @@ from typing import Final
 from streams.message import Headers
 
 TRACEPARENT: Final = "traceparent"
-_VERSION_00_PARTS: Final = (2, 32, 16, 2)  # lengths of version, trace id, parent id, flags; W3C Trace Context
+#: Version, trace id (not all zeros), parent id, flags; W3C Trace Context.
+_WELL_FORMED: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 
 
 def continue_trace(headers: Headers) -> str:
     """Carry the trace of the incoming message on with a new span id, or begin one where there is none."""
-    incoming = next((text for name, text in headers if name == TRACEPARENT), b"")
-    parts = incoming.decode("ascii", "replace").split("-")
-    if tuple(len(part) for part in parts) != _VERSION_00_PARTS or set(parts[1]) == {"0"}:
-        parts = ["00", secrets.token_hex(16), "", "01"]
-    return "-".join(("00", parts[1], secrets.token_hex(8), parts[3]))
+    incoming = next((text for name, text in headers if name == TRACEPARENT), None)
+    known = _WELL_FORMED.fullmatch(incoming or b"")
+    trace, flags = (known[1].decode(), known[2].decode()) if known else (secrets.token_hex(16), "01")
+    return "-".join(("00", trace, secrets.token_hex(8), flags))
 
 
 def identity_of(record: object) -> str:

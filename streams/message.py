@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-Headers = tuple[tuple[str, bytes], ...]
+#: Kafka allows a name more than once, and a header without a value.
+Headers = tuple[tuple[str, bytes | None], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -34,7 +34,7 @@ class AcknowledgedProducer(Protocol):
     """What publishing needs of a Kafka producer."""
 
     async def send_and_wait(
-        self, topic: str, *, value: bytes, key: bytes, headers: list[tuple[str, bytes]]
+        self, topic: str, *, value: bytes, key: bytes, headers: list[tuple[str, bytes | None]]
     ) -> Any:
         """Send one message and return its metadata once all in-sync replicas have it."""
 

@@ -20,12 +20,18 @@ def test_a_trace_is_carried_on_under_a_new_span() -> None:
 
 
 @pytest.mark.parametrize(
-    "incoming", [b"", b"garbage", b"\xff\xfe", b"00-" + b"0" * 32 + b"-" + b"1" * 16 + b"-01"]
+    "incoming",
+    [
+        *(None, b"", b"garbage", b"\xff\xfe"),
+        b"00-" + b"0" * 32 + b"-" + b"1" * 16 + b"-01",
+        b"00-" + b"Doe, Jane".ljust(32) + b"-" + b"1" * 16 + b"-01",
+    ],
 )
-def test_a_trace_is_begun_where_there_is_none(incoming: bytes) -> None:
+def test_a_trace_is_begun_where_there_is_none(incoming: bytes | None) -> None:
     begun = continue_trace((("traceparent", incoming),)).split("-")
     assert [len(part) for part in begun] == [2, 32, 16, 2]
     assert set(begun[1]) != {"0"}
+    assert set("".join(begun)) <= set("0123456789abcdef")
 
 
 def test_a_repeat_of_a_record_has_the_same_id_and_no_header_names_the_patient() -> None:
@@ -84,3 +90,9 @@ def test_a_replayed_letter_that_fails_again_counts_up_and_replaces_the_old_reaso
         PoisonError("still"), headers=(("dlq_attempt", b"2"), ("dlq_error_code", b"OLD"), ("x", b"y"))
     )
     assert (headers["dlq_attempt"], headers["dlq_error_code"], headers["x"]) == (b"3", b"POISON", b"y")
+
+
+@pytest.mark.parametrize("attempt", [None, b"", b"many", b"9" * 5000])
+def test_a_count_that_is_none_begins_anew(attempt: bytes | None) -> None:
+    _, headers = letter(PoisonError("no"), headers=(("dlq_attempt", attempt),))
+    assert headers["dlq_attempt"] == b"1"
