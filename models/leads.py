@@ -14,12 +14,13 @@ from schemas.leads import DERIVED_FROM_I_II, LEADS_12
 _LIMB: Final[dict[str, tuple[float, float]]] = {"I": (1.0, 0.0), "II": (0.0, 1.0), **DERIVED_FROM_I_II}
 
 # What vendors put around the name: IEEE 11073 (MDC_ECG_LEAD_I), DICOM ("Lead I (Einthoven)"), DI/D1 in
-# Latin America and CODE-15 %, C1–C6 in IEC 60601-2-25. Written without separators, in capitals.
+# Latin America and CODE-15 %, C1–C6 in IEC 60601-2-25. Written without separators, in capitals. A bare number
+# names no lead: "ECG 1" is a monitor's first channel, wherever its electrodes are.
 _DECORATION: Final = re.compile(r"\([^)]*\)|MDC_ECG_|ECG|LEAD|[\s_:.]+")
 _SPELLINGS: Final = {
     **{name.upper(): name for name in LEADS_12},
     **{f"D{name}": name for name in ("I", "II", "III")},
-    **{f"{prefix}{i}": name for prefix in ("D", "L", "") for i, name in enumerate(("I", "II", "III"), 1)},
+    **{f"{prefix}{i}": name for prefix in ("D", "L") for i, name in enumerate(("I", "II", "III"), 1)},
     **{f"C{i}": f"V{i}" for i in range(1, 7)},
     **{f"V{side}": f"aV{side}" for side in "RLF"},
 }

@@ -25,7 +25,10 @@ def test_every_vendors_spelling_names_the_lead(spelling, lead):
     assert standard_name(spelling) == (lead, 1.0)
 
 
-@pytest.mark.parametrize("spelling", ["vx", "VY", "Z", "V7", "V3R", "RESP", "", "ECG"])
+@pytest.mark.parametrize(
+    "spelling",
+    ["vx", "VY", "Z", "V7", "V3R", "RESP", "", "ECG", "1", "2", "3", "ECG 1", "ECG3", "MDC_ECG_2"],
+)
 def test_other_leads_are_not_taken_for_one_of_the_twelve(spelling):
     assert standard_name(spelling) is None
 
