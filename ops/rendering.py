@@ -118,6 +118,29 @@ def reasons_text(reasons: Sequence[str]) -> str:
     )
 
 
+def reason_words(reasons: Sequence[str]) -> str:
+    """Write reasons as words for people.
+
+    >>> reason_words(["LEAD_OFF:V3", "TOO_SHORT"])
+    'lead off (V3), too short'
+    """
+    words = []
+    for reason in reasons_text(reasons).split(", "):
+        code, _, lead = reason.partition(":")
+        code, in_, count = code.partition(" ")
+        words.append(f"{code.replace('_', ' ').lower()}{in_}{count}" + (f" ({lead})" if lead else ""))
+    return ", ".join(words)
+
+
+def counted(count: int, what: str) -> str:
+    """Write a count with its noun in the right number.
+
+    >>> counted(1, "alert"), counted(2, "dead letter")
+    ('1 alert', '2 dead letters')
+    """
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def _recorded_text(ecg: EcgRecorded) -> str:
     seconds = ecg.samples.shape[1] / ecg.sample_rate_hz
     return (

@@ -30,6 +30,7 @@ def running_workers(
     root: Path,
     environment: Mapping[str, str],
     on_ready: Callable[[str], None] = lambda stage: None,
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[dict[str, Server]]:
     """Start one worker per stage, wait until each is ready, and stop them at the end.
 
@@ -39,6 +40,8 @@ def running_workers(
         Settings (``DIASTOLE_*``) given to the workers over this process's own environment.
     on_ready : callable
         Called with a stage's name when its worker has its partitions.
+    is_cancelled : callable
+        When it turns true nothing is waited for any longer; the caller is expected to leave the context.
 
     Raises
     ------
@@ -46,7 +49,7 @@ def running_workers(
         When a worker does not become ready, with the tail of its log.
     """
     with ExitStack() as stack:
-        workers = {stage: Server(_command(stage, root, environment)) for stage in stages}
+        workers = {stage: Server(_command(stage, root, environment, is_cancelled)) for stage in stages}
         for server in workers.values():
             stack.callback(server.stop)
 
@@ -61,14 +64,16 @@ def running_workers(
         yield workers
 
 
-def _command(stage: str, root: Path, environment: Mapping[str, str]) -> ServerCommand:
+def _command(
+    stage: str, root: Path, environment: Mapping[str, str], is_cancelled: Callable[[], bool]
+) -> ServerCommand:
     port = free_port()
     return ServerCommand(
         name=f"{stage} worker",
         argv=[sys.executable, "-m", "ops.cli", "worker", stage, "--metrics-port", str(port)],
         folder=new_run_folder(root, f"worker-{stage}"),
         port=port,
-        answers=is_ready,
+        answers=lambda port: is_cancelled() or is_ready(port),
         start_within_s=_START_WITHIN_S,
         stop_within_s=_STOP_WITHIN_S,
         environment={**os.environ, **environment},

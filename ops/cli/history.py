@@ -1,27 +1,27 @@
 """``diastole history``: one patient's risk over time, and making the cache anew."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from ops.bars import sparkline
 from ops.cli.console import err, out
 from ops.cli.setup import BrokerOption, prepared, run
 from ops.rendering import reasons_text
 from schemas.risk import Phenotype
 from streams.assembly import build_codec, build_history
 from streams.history import HistoryPoint
-from streams.rebuild import RebuildCounts, rebuild_history
 from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.rebuild import RebuildCounts
 
 app = typer.Typer(help="The risk history of patients.", no_args_is_help=True)
 
-_BARS: Final = "▁▂▃▄▅▆▇█"
-#: What stands in a sparkline where there is no score: not the lowest bar, which would say "no risk".
-_NOT_SCORED: Final = "×"
 _STYLE: Final = {Phenotype.HIGH: "bold red", Phenotype.LOW: "green", Phenotype.NOT_SCORED: "yellow"}
 
 RedisOption = Annotated[str | None, typer.Option("--redis", help="Redis URL; default DIASTOLE_REDIS_URL.")]
@@ -40,7 +40,10 @@ def show(
         raise typer.Exit(code=1)
     console = out()
     console.print(history_table(patient_id, points))
-    console.print(Text.assemble("risk 0 to 1, × not scored:  ", sparkline(points)), soft_wrap=True)
+    console.print(
+        Text.assemble("risk 0 to 1, × not scored:  ", sparkline(point.probability for point in points)),
+        soft_wrap=True,
+    )
 
 
 @app.command("rebuild")
@@ -53,12 +56,15 @@ def rebuild(broker: BrokerOption = None, redis: RedisOption = None) -> None:
         raise typer.Exit(code=1)
 
 
-async def _rebuild(settings: Settings) -> RebuildCounts:
+async def _rebuild(settings: Settings) -> "RebuildCounts":
+    # Imported here, as below: other commands need not wait for the clients of Kafka and Redis.
+    from streams.rebuild import rebuild_history
+
     history = build_history(settings)
     with Progress(console=err(), transient=True) as progress:
         task = progress.add_task("history", total=None)
 
-        def on_progress(counts: RebuildCounts) -> None:
+        def on_progress(counts: "RebuildCounts") -> None:
             progress.update(task, total=counts.due, completed=counts.read)
 
         try:
@@ -70,26 +76,12 @@ async def _rebuild(settings: Settings) -> RebuildCounts:
 
 
 async def _read(patient_id: str, settings: Settings) -> list[HistoryPoint]:
+
     history = build_history(settings)
     try:
         return await history.read(patient_id)
     finally:
         await history.close()
-
-
-def sparkline(points: Sequence[HistoryPoint]) -> str:
-    """Draw probabilities as bars, one per assessment; an assessment without a score is a mark of its own.
-
-    >>> sparkline([])
-    ''
-    """
-    return "".join(_bar(point.probability) for point in points)
-
-
-def _bar(probability: float | None) -> str:
-    if probability is None:
-        return _NOT_SCORED
-    return _BARS[min(int(probability * len(_BARS)), len(_BARS) - 1)]
 
 
 def history_table(patient_id: str, points: Sequence[HistoryPoint]) -> Table:

@@ -58,15 +58,19 @@ app.add_typer(bundle.app, name="bundle")
 app.add_typer(policy.app, name="policy")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"diastole {version('diastole')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
     ] = False,
-) -> None:
-    if show_version:
-        typer.echo(f"diastole {version('diastole')}")
-        raise typer.Exit
+) -> None: ...
 
 
 def exit_code(error: DiastoleError) -> int:

@@ -5,14 +5,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from schemas.recorded import EcgRecorded
 from streams.feeds.read import read
 from streams.feeds.readers.options import ReadOptions
 
+if TYPE_CHECKING:
+    from models.cohorts.simulated import Ward
+
 #: The demo's ward; simulated patient ids begin with the site's name, real ones are never shown.
 SEED: Final = 7
+#: About fifteen of 300 recordings go wrong: enough to see what becomes of them.
 _FAULT_RATE: Final = 0.05
 
 
@@ -30,6 +34,49 @@ class Garbage:
 
     what: str
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoWard:
+    """The simulated ward over the weeks that end at ``until``; every third patient deteriorates.
+
+    Attributes
+    ----------
+    every : timedelta
+        Simulated time between two rounds.
+    """
+
+    beds: int
+    rounds: int
+    every: timedelta
+    until: datetime
+
+    def recordings(self) -> Iterator[EcgRecorded]:
+        """Yield every round's recordings in order of acquisition, the last one before ``until``."""
+        ward = self._ward()
+        for number in range(self.rounds):
+            yield from ward.round(self._since + self.every * number)
+
+    def recording_now(self, number: int, now: datetime) -> EcgRecorded:
+        """Record the bed whose turn it is, after the play; the patients stay as ill as they have become."""
+        return self._ward().record(number % self.beds, now)
+
+    def deteriorating(self) -> list[str]:
+        """Return the ids of the patients whose disease progresses."""
+        ward = self._ward()
+        patients = (ward.patient(bed) for bed in range(self.beds))
+        return [patient.patient_id for patient in patients if patient.course.end > patient.course.start]
+
+    @property
+    def _since(self) -> datetime:
+        return self.until - self.every * self.rounds
+
+    def _ward(self) -> "Ward":
+        from models.cohorts.simulated import Ward  # loads scipy.signal, which other commands need not wait
+
+        # Rising within half of the play, from its first third on, each patient is level before and after.
+        rise = self.every * self.rounds / 2
+        return Ward(beds=self.beds, seed=SEED, since=self._since, fault_rate=_FAULT_RATE, rise=rise)
 
 
 def real_files(shared_ecg: Path | None) -> Iterator[RealFile]:
@@ -57,16 +104,6 @@ def real_files(shared_ecg: Path | None) -> Iterator[RealFile]:
 def read_real(file: RealFile) -> EcgRecorded:
     """Read one real file; see :func:`streams.feeds.read.read`."""
     return read(file.path, file.options)
-
-
-def ward_rounds(beds: int, rounds: int, every: timedelta, now: datetime) -> Iterator[EcgRecorded]:
-    """Yield the ward's recordings in order of acquisition, the last one before ``now``."""
-    from models.cohorts.simulated import Ward  # loads scipy.signal: as above
-
-    since = now - every * rounds
-    ward = Ward(beds=beds, seed=SEED, since=since, fault_rate=_FAULT_RATE, rise=every * rounds / 2)
-    for number in range(rounds):
-        yield from ward.round(since + every * number)
 
 
 def garbage(ecg_payload: bytes) -> tuple[Garbage, ...]:

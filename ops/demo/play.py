@@ -1,201 +1,239 @@
 """The play: services, workers, what is published, and reading along until everything has ended."""
 
 import asyncio
-import itertools
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from aiokafka import AIOKafkaProducer
-
-from ops.demo.cast import garbage, read_real, real_files, ward_rounds
-from ops.demo.view import View, is_simulated
+from ops.demo.cast import DemoWard
+from ops.demo.plan import DemoOutcome, DemoPlan
+from ops.demo.publishing import Sender, open_sender
+from ops.demo.view import View
 from ops.ledger import LEDGER_TOPICS, Ledger
-from ops.services import BrokerKind, start_broker, start_redis
+from ops.services import RunningBroker, RunningRedis, start_broker, start_redis
 from ops.topic_reader import TopicReader, open_topic_reader
 from ops.topics import apply_topics
 from ops.worker_processes import WORKER_ENVIRONMENT, running_workers
 from schemas.codec import Codec
 from streams.adapters.redis_history import RedisHistory
-from streams.feeds.publish import EcgPublisher, open_publisher
 from streams.history import HistoryPoint
 from streams.stage import utc_now
-from streams.topology import ECG_RECORDED, ROUTES
+from streams.topology import ROUTES
 
 _POLL_S: Final = 0.1
 #: After the last ECG ended, how long to wait for what follows from it: alerts, and dead letters of alert.
 _SETTLE_S: Final = 2.0
+#: The embedded broker answers the first member of a group after half its session timeout: 4 s, not 7.5.
+_SESSION_TIMEOUT_S: Final = "8"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoPlan:
-    """How large the demo is.
+class Stopwatch:
+    """Measures one phase after the other."""
 
-    Attributes
-    ----------
-    beds, rounds : int
-        Simulated patients, and ECGs of each.
-    every : timedelta
-        Simulated time between two rounds.
-    ecgs_per_s : float
-        Pace of publishing.
-    ends_within_s : float
-        How long after publishing everything may take to end.
-    shared_ecg : Path or None
-        Folder of more real recordings.
-    keep : bool
-        Go on showing what arrives until interrupted.
-    """
+    def __init__(self) -> None:
+        self.phases_s: dict[str, float] = {}
+        self._since_s = time.monotonic()
 
-    beds: int = 14
-    rounds: int = 22
-    every: timedelta = timedelta(days=2)
-    ecgs_per_s: float = 14.0
-    ends_within_s: float = 40.0
-    partitions: int = 4
-    broker: BrokerKind = "embedded"
-    shared_ecg: Path | None = None
-    keep: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DemoOutcome:
-    """What came of it; ``history`` is one alerted patient's, as Redis has it."""
-
-    ledger: Ledger
-    bootstrap: str
-    history: list[HistoryPoint] = field(default_factory=list)
-
-    @property
-    def holds(self) -> bool:
-        """Whether the counts close and at least one alert was raised."""
-        return self.ledger.closes and bool(self.ledger.alerts)
+    def lap(self, phase: str) -> float:
+        """End a phase and return how long it took, seconds."""
+        now_s = time.monotonic()
+        self.phases_s[phase], self._since_s = now_s - self._since_s, now_s
+        return self.phases_s[phase]
 
 
 async def play_demo(plan: DemoPlan, home: Path, codec: Codec, view: View) -> DemoOutcome:
-    """Play the demo on servers of its own, which end with it.
+    """Play the demo on servers of its own, which end with it. SIGINT and SIGTERM end it early, cleanly.
 
     Raises
     ------
     ServiceError
         When a server or a worker does not start.
     """
-    with ExitStack() as stack:
-        view.say(f"data folder: {home}")
+    watch = Stopwatch()
+    with _stop_on_signal() as stop, ExitStack() as stack:
+        view.say(f"Data folder: {home}")
         broker = stack.enter_context(start_broker(plan.broker, home))
         redis = stack.enter_context(start_redis(home))
-        view.say(f"broker ({plan.broker}) at {broker.bootstrap}, Redis at {redis.url}")
         applied = await apply_topics(broker.bootstrap, plan.partitions)
-        view.say(f"{len(applied.created)} topics of {plan.partitions} partitions made")
-        environment = {
-            **WORKER_ENVIRONMENT,
-            "DIASTOLE_BROKER": broker.bootstrap,
-            "DIASTOLE_REDIS_URL": redis.url,
-            "DIASTOLE_HOME": str(home),
-            "DIASTOLE_PARTITIONS": str(plan.partitions),
-        }
-        await asyncio.to_thread(
-            stack.enter_context, running_workers(tuple(ROUTES), home, environment, _says_ready(view))
+        view.done(
+            f"Broker ({_KIND[plan.broker]}), Redis and {len(applied.created)} topics ready "
+            f"after {watch.lap('services'):.1f} s"
         )
-        ledger = await _publish_and_watch(plan, broker.bootstrap, codec, view)
-        history = await _history_of_an_alerted_patient(ledger, redis.url)
-        return DemoOutcome(ledger=ledger, bootstrap=broker.bootstrap, history=history)
+        await _start_workers(stack, plan, home, broker, redis, view, stop)
+        watch.lap("workers")
+        ward = DemoWard(beds=plan.beds, rounds=plan.rounds, every=plan.every, until=utc_now())
+        outcome = await _Play(plan, home, ward, codec, view, stop, watch).run(broker, redis)
+        view.waits("Stopping workers, Redis and broker")
+    return outcome
 
 
-def _says_ready(view: View) -> Callable[[str], None]:
-    started_s = time.monotonic()
-    return lambda stage: view.say(f"worker {stage} ready after {time.monotonic() - started_s:.1f} s")
+_KIND: Final = {"embedded": "embedded", "apache": "Apache Kafka"}
 
 
-async def _publish_and_watch(plan: DemoPlan, bootstrap: str, codec: Codec, view: View) -> Ledger:
-    ledger = Ledger()
-    reading = open_topic_reader(bootstrap, LEDGER_TOPICS, codec, from_beginning=True)
-    async with (
-        reading as reader,
-        _raw_producer(bootstrap) as raw,
-        open_publisher(bootstrap, codec) as publisher,
-    ):
-        publishing = asyncio.create_task(_publish(plan, publisher, raw, codec, view))
-        while not publishing.done():
-            await _look(reader, ledger, view)
-        await publishing
-        published = publishing.result()
-        deadline_s = time.monotonic() + plan.ends_within_s
-        while (ledger.messages_in < published or ledger.open_count) and time.monotonic() < deadline_s:
-            await _look(reader, ledger, view)
-        settled_s = time.monotonic() + _SETTLE_S
-        while time.monotonic() < settled_s:
-            await _look(reader, ledger, view)
-        if plan.keep:
-            await _keep_looking(reader, ledger, view, bootstrap)
-    return ledger
-
-
-async def _keep_looking(reader: TopicReader, ledger: Ledger, view: View, bootstrap: str) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
-    view.say(f"the play is over; still running until Ctrl-C. Publish more: DIASTOLE_BROKER={bootstrap}")
-    while not stop.is_set():
-        await _look(reader, ledger, view)
-
-
-async def _look(reader: TopicReader, ledger: Ledger, view: View) -> None:
-    for seen in await reader.poll(_POLL_S):
-        if ledger.enter(seen):
-            view.saw(seen, ledger)
-    view.tick(ledger)
-
-
-async def _publish(
-    plan: DemoPlan, publisher: EcgPublisher, raw: AIOKafkaProducer, codec: Codec, view: View
-) -> int:
-    """Publish the whole cast and return how many messages that were."""
-    count = 0
-    for file in real_files(plan.shared_ecg):
-        await publisher.publish(await asyncio.to_thread(read_real, file))
-        view.say(f"published the real recording {file.path.name}")
-        count += 1
-    rounds = ward_rounds(plan.beds, plan.rounds, plan.every, utc_now())
-    first = next(rounds)
-    for piece in garbage(codec.encode(first)):
-        await raw.send_and_wait(ECG_RECORDED, value=piece.payload, key=b"garbage")
-        view.say(f"published {piece.what}, which must end as a dead letter")
-        count += 1
-    view.say(
-        f"publishing {plan.beds} simulated patients × {plan.rounds} ECGs, {plan.every.days} days apart …"
-    )
-    await publisher.publish(first)  # once more among the others below: a sender that was not sure
-    begun_s = time.monotonic()
-    for number, ecg in enumerate(itertools.chain([first], rounds)):
-        await asyncio.sleep(max(0.0, begun_s + number / plan.ecgs_per_s - time.monotonic()))
-        await publisher.publish(ecg)
-        count += 1
-    return count + 1
-
-
-@asynccontextmanager
-async def _raw_producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
-    await producer.start()
+@contextmanager
+def _stop_on_signal() -> Iterator[asyncio.Event]:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, stop.set)
     try:
-        yield producer
+        yield stop
     finally:
-        await producer.stop()
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
-async def _history_of_an_alerted_patient(ledger: Ledger, redis_url: str) -> list[HistoryPoint]:
-    """Return the history of a simulated patient who was seen to rise, as Redis has it."""
-    simulated = [alert for alert in ledger.alerts.values() if is_simulated(alert.patient_id)]
-    risen = [alert for alert in simulated if not alert.first_seen] or simulated
-    if not risen:
-        return []
+async def _start_workers(
+    stack: ExitStack,
+    plan: DemoPlan,
+    home: Path,
+    broker: RunningBroker,
+    redis: RunningRedis,
+    view: View,
+    stop: asyncio.Event,
+) -> None:
+    environment = {
+        **WORKER_ENVIRONMENT,
+        "DIASTOLE_BROKER": broker.bootstrap,
+        "DIASTOLE_REDIS_URL": redis.url,
+        "DIASTOLE_HOME": str(home),
+        "DIASTOLE_PARTITIONS": str(plan.partitions),
+        "DIASTOLE_SESSION_TIMEOUT_S": _SESSION_TIMEOUT_S,
+    }
+    started_s = time.monotonic()
+
+    def says_ready(stage: str) -> None:
+        if not stop.is_set():
+            view.done(f"Worker {stage} ready after {time.monotonic() - started_s:.1f} s")
+
+    view.waits(f"Starting {len(ROUTES)} workers: {', '.join(ROUTES)} (10 to 30 s)")
+    workers = running_workers(tuple(ROUTES), home, environment, says_ready, stop.is_set)
+    await asyncio.to_thread(stack.enter_context, workers)
+
+
+class _Play:
+    """The part of the demo in which everything runs."""
+
+    def __init__(
+        self,
+        plan: DemoPlan,
+        home: Path,
+        ward: DemoWard,
+        codec: Codec,
+        view: View,
+        stop: asyncio.Event,
+        watch: Stopwatch,
+    ) -> None:
+        self._plan, self._home, self._ward, self._codec = plan, home, ward, codec
+        self._view, self._stop, self._watch = view, stop, watch
+        self._ledger = Ledger()
+
+    async def run(self, broker: RunningBroker, redis: RunningRedis) -> DemoOutcome:
+        reading = open_topic_reader(broker.bootstrap, LEDGER_TOPICS, self._codec, from_beginning=True)
+        sending = open_sender(self._plan, self._ward, broker.bootstrap, self._codec, self._view)
+        async with reading as reader, sending as sender:
+            await self._play(reader, sender)
+            outcome = await self._outcome(redis.url)
+            if self._stop.is_set():
+                return outcome
+            self._view.conclude(outcome)
+            if self._plan.keep:
+                await self._keep(reader, sender, broker, redis, outcome)
+        return outcome
+
+    async def _play(self, reader: TopicReader, sender: Sender) -> None:
+        playing = asyncio.create_task(sender.play())
+        while not playing.done() and not self._stop.is_set():
+            await self._look(reader)
+        if not playing.done():
+            playing.cancel()
+            await asyncio.wait([playing])
+            return
+        published = playing.result()
+        self._watch.lap("play")
+        await self._look_until(reader, lambda: self._has_ended(published), self._plan.ends_within_s)
+        await self._look_until(reader, lambda: False, _SETTLE_S)
+        self._watch.lap("finish")
+
+    def _has_ended(self, published: int) -> bool:
+        return self._ledger.messages_in >= published and not self._ledger.open_count
+
+    async def _look_until(self, reader: TopicReader, holds: Callable[[], bool], within_s: float) -> None:
+        deadline_s = time.monotonic() + within_s
+        while not (holds() or self._stop.is_set()) and time.monotonic() < deadline_s:
+            await self._look(reader)
+
+    async def _look(self, reader: TopicReader) -> None:
+        for seen in await reader.poll(_POLL_S):
+            if self._ledger.enter(seen):
+                self._view.saw(seen, self._ledger)
+        self._view.tick(self._ledger)
+
+    async def _outcome(self, redis_url: str) -> DemoOutcome:
+        outcome = DemoOutcome(
+            ledger=self._ledger,
+            home=self._home,
+            deteriorating=self._ward.deteriorating(),
+            phases_s=self._watch.phases_s,
+            interrupted=self._stop.is_set(),
+        )
+        if not outcome.alerted:
+            return outcome
+        history = await _history_with_most_gaps(outcome.alerted, redis_url)
+        return DemoOutcome(
+            ledger=outcome.ledger,
+            home=outcome.home,
+            deteriorating=outcome.deteriorating,
+            history=history,
+            phases_s=outcome.phases_s,
+            interrupted=outcome.interrupted,
+        )
+
+    async def _keep(
+        self,
+        reader: TopicReader,
+        sender: Sender,
+        broker: RunningBroker,
+        redis: RunningRedis,
+        outcome: DemoOutcome,
+    ) -> None:
+        patient_id = outcome.history[0].patient_id if outcome.history else outcome.deteriorating[0]
+        self._view.say(_how_to_look_inside(broker.bootstrap, redis.url, patient_id))
+        encore = asyncio.create_task(sender.encore())
+        while not self._stop.is_set() and not encore.done():
+            await self._look(reader)
+        encore.cancel()
+        await asyncio.wait([encore])
+        if not encore.cancelled():
+            encore.result()  # raises what ended it
+
+
+async def _history_with_most_gaps(patient_ids: list[str], redis_url: str) -> list[HistoryPoint]:
+    """Return the history that shows most of what can happen, as Redis has it."""
     history = RedisHistory(redis_url)
     try:
-        return await history.read(risen[0].patient_id)
+        all_points = [await history.read(patient_id) for patient_id in patient_ids]
     finally:
         await history.close()
+    return max(all_points, key=lambda points: sum(point.probability is None for point in points))
+
+
+def _how_to_look_inside(bootstrap: str, redis_url: str, patient_id: str) -> str:
+    return "\n".join(
+        (
+            "",
+            "Everything stays up and the ward plays on, until Ctrl-C. In another shell:",
+            "",
+            "  . .venv/bin/activate",
+            f"  export DIASTOLE_BROKER={bootstrap}",
+            f"  export DIASTOLE_REDIS_URL={redis_url}",
+            f"  diastole history show {patient_id}",
+            "  diastole tail ecg.risk.v1",
+            "  diastole tail ecg.alert.v1 --from-beginning",
+            "  diastole publish YOUR-ECG.dcm",
+            "",
+        )
+    )

@@ -7,30 +7,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ops.bars import sparkline
 from ops.cli import main as cli
 from ops.cli.bench import parse_rates
 from ops.cli.durations import parse_duration
-from ops.cli.history import sparkline
 from ops.cli.publish import parse_acquired_at, parse_zone
-from ops.demo.view import shown_name
+from ops.demo.news import Names
 from ops.ward import Round, due_times
 from schemas.errors import ConfigurationError, PoisonError, RetriableError
-from schemas.risk import Phenotype
-from streams.history import HistoryPoint
-
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def point(probability: float | None) -> HistoryPoint:
-    return HistoryPoint(
-        patient_id="P1",
-        ecg_id=f"e{probability}",
-        bundle_version="b",
-        acquired_at=T0,
-        phenotype=Phenotype.NOT_SCORED if probability is None else Phenotype.LOW,
-        probability=probability,
-        quality_score=1.0,
-    )
 
 
 @pytest.mark.parametrize(
@@ -116,8 +100,7 @@ def test_rates_that_are_no_positive_numbers_are_refused(text: str) -> None:
 
 
 def test_a_gap_in_a_sparkline_is_not_the_lowest_risk() -> None:
-    drawn = sparkline([point(0.0), point(None), point(1.0)])
-    assert drawn == "▁×█"
+    assert sparkline([0.0, None, 1.0]) == "▁×█"
 
 
 def test_beds_are_spread_over_the_interval_and_the_ward_ends() -> None:
@@ -137,8 +120,17 @@ def test_a_ward_without_end_cannot_be_sped_up_into_the_future() -> None:
 
 
 def test_only_simulated_patients_are_named() -> None:
-    assert shown_name("SIM-007001") == "SIM-007001"
-    assert shown_name("642341") == "real file"
+    names = Names()
+    assert names.shown("SIM-007001") == "SIM-007001"
+    assert names.shown("642341") == "real file"
+    names.introduce("642341", "waveform_ecg.dcm")
+    assert names.shown("642341") == "waveform_ecg.dcm"
+
+
+def test_the_version_is_printed() -> None:
+    result = CliRunner().invoke(cli.app, ["--version"])
+    assert result.exit_code == 0
+    assert result.output.startswith("diastole ")
 
 
 def test_the_bundle_is_shown_with_what_it_is_not_for() -> None:
