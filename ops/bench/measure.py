@@ -11,6 +11,7 @@ from typing import Final
 
 from ops.bench.load import Load, draw_load, poisson_arrivals
 from ops.bench.tally import Spread, Tally
+from ops.bench.trend import LagTrend
 from ops.services import BrokerKind, start_broker, start_redis
 from ops.topic_reader import TopicReader, open_topic_reader
 from ops.topics import apply_topics
@@ -23,11 +24,6 @@ from streams.topology import ECG_ALERT, ECG_FEATURIZED, ECG_RECORDED, ECG_RISK, 
 
 _TOPICS: Final = (ECG_RISK, ECG_ALERT, dead_letter_topic(ECG_RECORDED), dead_letter_topic(ECG_FEATURIZED))
 _POLL_S: Final = 0.05
-#: A rate is not sustained when the median latency of the last third of a run is above that of the first by
-#: more than half of it and more than 0.3 s. A pipeline at 95 % of a rate falls 0.67 s behind between the
-#: middles of these thirds of a run of 20 s (2/3 · 20 s · 0.05); noise on a busy machine stays below 0.3 s.
-_GROWTH_SHARE: Final = 0.5
-_GROWTH_MS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +34,19 @@ class BenchPlan:
     ----------
     rates_per_s : tuple of float
         ECG/s of the open-loop runs, each ``lasts_s`` seconds long.
+    settle_s : float
+        Each of these runs begins with this long at its rate that is not counted.
     backlog : int
         ECGs of the run that is as fast as it goes.
+    warm_up : int
+        ECGs before the first run that are not counted.
     drain_s : float
         How long what is open after the last ECG may take to end.
     """
 
     rates_per_s: tuple[float, ...] = (20.0, 50.0)
     lasts_s: float = 20.0
+    settle_s: float = 3.0
     backlog: int = 500
     warm_up: int = 100
     drain_s: float = 120.0
@@ -66,10 +67,14 @@ class RunResult:
         ECGs not ended when the last one was sent.
     lost : int
         ECGs that never ended within the time given.
-    growth_ms : float
-        By how much the median latency of the last third of the ECGs is above that of the first third.
+    trend : LagTrend
+        How the lag moved.
     sustained : bool or None
         Whether the pipeline kept up; None for the backlog, which nothing keeps up with.
+    parts : dict of str to Spread
+        The way from due to risk in parts whose means add up to its mean.
+    risk_to_alert : Spread
+        Of the ECGs that raised an alert.
     """
 
     broker: str
@@ -79,10 +84,11 @@ class RunResult:
     open_at_end: int
     lost: int
     dead: int
-    growth_ms: float
+    trend: LagTrend
     sustained: bool | None
     to_risk: Spread
     to_alert: Spread
+    risk_to_alert: Spread
     parts: dict[str, Spread] = field(default_factory=dict)
     batch_sizes: dict[str, float] = field(default_factory=dict)
 
@@ -136,19 +142,24 @@ class _Bench:
     async def run(self) -> list[RunResult]:
         plan = self._plan
         await self._measure(None, [0.0] * plan.warm_up)
-        self._say(f"{self._kind} broker: warm; a backlog of {plan.backlog} ECGs")
-        results = [await self._measure(None, [0.0] * plan.backlog)]
+        results = []
         for rate in plan.rates_per_s:
-            self._say(f"{self._kind} broker: {rate:g} ECG/s for {plan.lasts_s:g} s")
-            arrivals = list(poisson_arrivals(rate, plan.lasts_s, seed=int(rate)))
+            self._say(
+                f"{self._kind} broker: {rate:g} ECG/s for {plan.lasts_s:g} s, after {plan.settle_s:g} s "
+                "that do not count"
+            )
+            arrivals = list(poisson_arrivals(rate, plan.settle_s + plan.lasts_s, seed=int(rate)))
             results.append(await self._measure(rate, arrivals))
-        return results
+        # Last, so that nothing of it is left in any buffer when the rates are measured.
+        self._say(f"{self._kind} broker: a backlog of {plan.backlog} ECGs")
+        return [*results, await self._measure(None, [0.0] * plan.backlog)]
 
     async def _measure(self, rate: float | None, arrivals_s: list[float]) -> RunResult:
         ecgs = [self._load.ecg(self._next_number + n) for n in range(len(arrivals_s))]
         self._next_number += len(ecgs) + 4 - len(ecgs) % 4  # the next run begins with a new patient
         begun_at, begun_s = utc_now(), time.monotonic()
-        tally = Tally()
+        settle_s = 0.0 if rate is None else self._plan.settle_s
+        tally = Tally(counted_from=begun_at + timedelta(seconds=settle_s))
         sending = asyncio.create_task(
             self._send(zip(ecgs, arrivals_s, strict=True), begun_at, begun_s, tally)
         )
@@ -157,7 +168,7 @@ class _Bench:
         await sending
         open_at_end = tally.open_count
         await self._drain(tally)
-        return self._result(rate, tally, begun_at, open_at_end)
+        return self._result(rate, tally, open_at_end)
 
     async def _send(
         self, schedule: Iterable[tuple[EcgRecorded, float]], begun_at: datetime, begun_s: float, tally: Tally
@@ -177,23 +188,22 @@ class _Bench:
         while time.monotonic() < settled_s:
             tally.enter(await self._reader.poll(_POLL_S))
 
-    def _result(self, rate: float | None, tally: Tally, begun_at: datetime, open_at_end: int) -> RunResult:
-        last = max(tally.done.values(), default=begun_at)
-        took_s = max((last - begun_at).total_seconds(), 1e-9)
-        first_ms, growth_ms = tally.first_third_and_growth_ms()
-        keeps_up = not tally.open_count and growth_ms <= max(_GROWTH_MS, first_ms * _GROWTH_SHARE)
+    def _result(self, rate: float | None, tally: Tally, open_at_end: int) -> RunResult:
+        trend = tally.lag_trend()
+        keeps_up = not tally.open_count and trend.keeps_up
         return RunResult(
             broker=self._kind,
             rate_per_s=rate,
-            ecgs=len(tally.due),
-            done_per_s=len(tally.done) / took_s,
+            ecgs=tally.counted,
+            done_per_s=tally.done_per_s,
             open_at_end=open_at_end,
             lost=tally.open_count,
             dead=len(tally.dead),
-            growth_ms=growth_ms,
+            trend=trend,
             sustained=None if rate is None else keeps_up,
             to_risk=Spread.of(tally.risk_ms),
             to_alert=Spread.of(tally.alert_ms),
+            risk_to_alert=Spread.of(tally.risk_to_alert_ms),
             parts={part: Spread.of(observed) for part, observed in tally.parts_ms.items()},
             batch_sizes=tally.batch_sizes,
         )

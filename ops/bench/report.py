@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ops.bench.measure import RunResult
+from ops.bench.tally import Spread
 from ops.percentiles import in_ms
 
 
@@ -36,8 +37,10 @@ def write_json(path: Path, at: datetime, on: dict[str, object], results: Sequenc
 def print_report(console: Console, on: dict[str, object], results: Sequence[RunResult]) -> None:
     """Print both tables and what they do not say by themselves."""
     console.print(
-        f"on {on['cores']} cores of {on['processor']}, load {on['load_average_1_min_before']} before; "
-        "the load generator and the reader of results share these cores",
+        f"On {on['cores']} cores of {on['processor']}, load {on['load_average_1_min_before']} before; "
+        "the load generator and the reader of results share these cores. Arrivals are Poisson and do not "
+        "wait (open loop); latencies count from when an ECG was due. Not counted: a warm-up of the workers, "
+        "and the first seconds of each rate.",
         markup=False,
         soft_wrap=True,
     )
@@ -56,9 +59,9 @@ def verdict_of(result: RunResult) -> str | None:
         return f"{name}: {result.lost} of {result.ecgs} ECGs never ended; look into the workers' logs"
     if result.sustained is False:
         return (
-            f"{name}: NOT SUSTAINED. The lag grew by {result.growth_ms / 1000:.1f} s during the run, and "
-            f"{result.open_at_end} ECGs were waiting when the last one was sent: the latencies say how long "
-            f"the run was, not how fast the pipeline is. It does {result.done_per_s:.1f} ECG/s."
+            f"{name}: NOT SUSTAINED. The lag grew steadily, by {result.trend.growth_s:.1f} s during the run, "
+            f"and {result.open_at_end} ECGs were waiting when the last one was sent: the latencies say how "
+            f"long the run was, not how fast the pipeline is. It does {result.done_per_s:.1f} ECG/s."
         )
     return None
 
@@ -88,7 +91,7 @@ def _runs_table(results: Sequence[RunResult]) -> Table:
             str(r.ecgs),
             f"{r.done_per_s:.1f}",
             str(r.open_at_end),
-            "" if r.rate_per_s is None else in_ms(r.growth_ms),
+            "" if r.rate_per_s is None else in_ms(r.trend.growth_s * 1000.0),
             *(in_ms(latency) for latency in latencies),
             str(r.to_alert.count),
             {None: "", True: "yes", False: "NO"}[r.sustained],
@@ -100,11 +103,18 @@ def _parts_table(result: RunResult) -> Table:
     batches = ", ".join(f"{stage} {size:.1f}" for stage, size in result.batch_sizes.items())
     title = f"where the time goes: {result.broker}, {_rate(result)} (mean batch: {batches})"
     table = Table("part", title=title, title_justify="left")
-    table.add_column("p50", justify="right")
-    table.add_column("p99", justify="right")
+    for heading in ("mean", "p50", "p99"):
+        table.add_column(heading, justify="right")
     for part, spread in result.parts.items():
-        table.add_row(part, _fine_ms(spread.p50_ms), _fine_ms(spread.p99_ms))
+        table.add_row(part, *_spread_ms(spread))
+    table.add_section()
+    table.add_row("due to risk: all of these (means add up)", *_spread_ms(result.to_risk))
+    table.add_row("risk to alert, where one was raised", *_spread_ms(result.risk_to_alert))
     return table
+
+
+def _spread_ms(spread: Spread) -> tuple[str, str, str]:
+    return _fine_ms(spread.mean_ms), _fine_ms(spread.p50_ms), _fine_ms(spread.p99_ms)
 
 
 def _rate(result: RunResult) -> str:

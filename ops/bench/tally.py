@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ops.bench.trend import LagTrend, lag_trend
 from ops.percentiles import percentile
 from ops.topic_reader import Seen
 from schemas.alert import AlertRaised
@@ -13,8 +14,12 @@ from schemas.risk import RiskAssessed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """Median and 99th percentile, milliseconds; None when nothing was observed."""
+    """Mean, median and 99th percentile, milliseconds; None when nothing was observed.
 
+    Only means add up: the means of the parts of a way are together the mean of the way.
+    """
+
+    mean_ms: float | None
     p50_ms: float | None
     p99_ms: float | None
     count: int
@@ -23,7 +28,8 @@ class Spread:
     def of(cls, observed_ms: list[float]) -> "Spread":
         """Summarise observations."""
         p50, p99 = percentile(observed_ms, 50), percentile(observed_ms, 99)
-        return cls(p50_ms=p50, p99_ms=p99, count=len(observed_ms))
+        mean = sum(observed_ms) / len(observed_ms) if observed_ms else None
+        return cls(mean_ms=mean, p50_ms=p50, p99_ms=p99, count=len(observed_ms))
 
 
 @dataclass(slots=True)
@@ -32,6 +38,8 @@ class Tally:
 
     Attributes
     ----------
+    counted_from : datetime
+        ECGs due before it are followed to their end and left out of every number.
     due : dict of str to datetime
         When each ECG should have been published, UTC.
     done : dict of str to datetime
@@ -40,6 +48,7 @@ class Tally:
         ECGs that ended as dead letters.
     """
 
+    counted_from: datetime
     due: dict[str, datetime] = field(default_factory=dict)
     done: dict[str, datetime] = field(default_factory=dict)
     risks: dict[str, RiskAssessed] = field(default_factory=dict)
@@ -68,45 +77,69 @@ class Tally:
         return len(self.due.keys() - self.done.keys() - self.dead)
 
     @property
+    def counted(self) -> int:
+        """How many ECGs count."""
+        return sum(self._counts(ecg_id) for ecg_id in self.due)
+
+    @property
+    def done_per_s(self) -> float:
+        """ECGs assessed a second, from the first one due to the last one done."""
+        ordered = self._counted_done()
+        if not ordered:
+            return 0.0
+        last = max(self.done[ecg_id] for ecg_id in ordered)
+        return len(ordered) / max((last - self.due[ordered[0]]).total_seconds(), 1e-3)
+
+    @property
     def risk_ms(self) -> list[float]:
         """Milliseconds from due to assessed, in order of being due."""
-        ordered = sorted(self.done, key=self.due.__getitem__)
-        return [_ms(self.due[ecg_id], self.done[ecg_id]) for ecg_id in ordered]
+        return [_ms(self.due[ecg_id], self.done[ecg_id]) for ecg_id in self._counted_done()]
 
-    def first_third_and_growth_ms(self) -> tuple[float, float]:
-        """Return the median latency of the first third, and by how much the last third's is above it."""
-        latencies_ms = self.risk_ms
-        third = max(len(latencies_ms) // 3, 1)
-        first_ms = percentile(latencies_ms[:third], 50) or 0.0
-        return first_ms, (percentile(latencies_ms[-third:], 50) or 0.0) - first_ms
+    def lag_trend(self) -> LagTrend:
+        """Say how the lag moved through the run."""
+        ordered = self._counted_done()
+        if not ordered:
+            return lag_trend([], [])
+        first = self.due[ordered[0]]
+        at_s = [(self.due[ecg_id] - first).total_seconds() for ecg_id in ordered]
+        return lag_trend(at_s, [latency_ms / 1000.0 for latency_ms in self.risk_ms])
 
     @property
     def parts_ms(self) -> dict[str, list[float]]:
-        """Milliseconds by part of the way: of each stage its queue and its work, and all that is left."""
+        """Milliseconds by part of the way from due to risk: each stage's queue and work, and what is left.
+
+        The parts of each ECG add up to its whole way.
+        """
         parts: dict[str, list[float]] = {}
-        for ecg_id, risk in self.risks.items():
-            spent = 0.0
+        for ecg_id in self._counted_done():
+            risk, spent = self.risks[ecg_id], 0.0
             for timing in risk.timings:
                 parts.setdefault(f"{timing.stage}: waiting for its batch", []).append(timing.queue_ms)
                 parts.setdefault(f"{timing.stage}: work on its batch", []).append(timing.work_ms)
                 spent += timing.queue_ms + timing.work_ms
             rest = _ms(self.due[ecg_id], self.done[ecg_id]) - spent
             parts.setdefault("publishing, Kafka, decoding", []).append(rest)
-        if self.risk_to_alert_ms:
-            parts["alert: from risk to alert"] = list(self.risk_to_alert_ms)
         return parts
 
     @property
     def batch_sizes(self) -> dict[str, float]:
         """Mean batch size an ECG met, by stage."""
         sizes: dict[str, list[int]] = {}
-        for risk in self.risks.values():
-            for timing in risk.timings:
+        for ecg_id in self._counted_done():
+            for timing in self.risks[ecg_id].timings:
                 sizes.setdefault(timing.stage, []).append(timing.batch_size)
         return {stage: sum(met) / len(met) for stage, met in sizes.items()}
 
+    def _counts(self, ecg_id: str) -> bool:
+        return self.due[ecg_id] >= self.counted_from
+
+    def _counted_done(self) -> list[str]:
+        return sorted(filter(self._counts, self.done), key=self.due.__getitem__)
+
     def _enter_alert(self, alert: AlertRaised, at: datetime) -> None:
         self.alerts.add(alert.alert_id)
+        if not self._counts(alert.ecg_id):
+            return
         self.alert_ms.append(_ms(self.due[alert.ecg_id], at))
         if alert.ecg_id in self.done:
             self.risk_to_alert_ms.append(_ms(self.done[alert.ecg_id], at))
