@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from models.batching import padded_size, score_halving
+from models.batching import device_faults, padded_size, score_halving
 from models.bundle import Bundle
 from models.features import COLUMNS, PARTS, feature_rows
 from models.manifest import Manifest
@@ -75,6 +75,18 @@ def choose_device(name: DeviceName) -> torch.device:
     return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
 
 
+def compute_exactly() -> None:
+    """Make CUDA compute as the CPU does, for the whole process.
+
+    Torch lets convolutions round to TF32, 10 bits, and cuDNN choose its algorithm by a race: a probability
+    would depend on the device, by up to 1e-3, and on the run. Whole float32 and fixed algorithms leave 1e-5.
+    """
+    cudnn: Any = torch.backends.cudnn  # its stub lacks conv
+    cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = "ieee"
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
 class Predictor:
     """Scores ECGs with one bundle on one device. Not for several threads at once.
 
@@ -103,11 +115,14 @@ class Predictor:
         self._bundle = bundle
         self._sizes = tuple(sorted(set(batch_sizes)))
         self._device = choose_device(device)
-        self._scorer = Scorer(bundle).to(self._device).eval()
         self._n_heads = bundle.manifest.n_heads
+        if self._device.type == "cuda":
+            compute_exactly()
         # One staging buffer for each process: page-locked, so that the copy to the GPU is asynchronous.
         shape = (self._sizes[-1], MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES)
-        self._staging = torch.zeros(shape, dtype=torch.int16, pin_memory=self._device.type == "cuda")
+        with device_faults():
+            self._scorer = Scorer(bundle).to(self._device).eval()
+            self._staging = torch.zeros(shape, dtype=torch.int16, pin_memory=self._device.type == "cuda")
 
     @property
     def manifest(self) -> Manifest:
@@ -144,6 +159,8 @@ class Predictor:
             When an ECG has no model input: it was not to be scored.
         DeviceMemoryError
             When a single ECG does not fit into the device's memory.
+        DeviceError
+            When the device failed: this process cannot score any more.
         """
         if not ecgs:
             return []

@@ -23,6 +23,10 @@ LEDGER_TOPICS: Final = (
     *(dead_letter_topic(topic) for topic in (ECG_RECORDED, ECG_FEATURIZED, ECG_RISK)),
 )
 
+#: An ECG scored again comes in a batch of another size, which moves the last digits of float32 sums (1e-6);
+#: probabilities are rounded to 1e-4, so that a hair can make one step of it, here with one to spare.
+PROBABILITY_TOLERANCE: Final = 2e-4
+
 
 @dataclass(slots=True)
 class Ledger:
@@ -43,7 +47,8 @@ class Ledger:
     dead_risks : dict
         Error code by ECG id of assessments that history or alert could not take: ended, but not told.
     conflicts : set of str
-        Ids of ECGs with two assessments that differ, and of alerts raised twice with other content.
+        Ids of ECGs with two assessments that differ (in phenotype, or in probability by more than
+        :data:`PROBABILITY_TOLERANCE`), and of alerts raised twice with other content.
     risk_ms, alert_ms : list of float
         Milliseconds from the ECG's Kafka timestamp to the assessment's and to the alert's.
     """
@@ -135,7 +140,7 @@ class Ledger:
     def _enter_risk(self, risk: RiskAssessed, seen: Seen) -> bool:
         first = self.risks.setdefault(risk.ecg_id, risk)
         if first is not risk:
-            if (first.probability, first.phenotype) != (risk.probability, risk.phenotype):
+            if first.phenotype is not risk.phenotype or not _is_same(first.probability, risk.probability):
                 self.conflicts.add(risk.ecg_id)
             return False
         self.risk_ms.append(_milliseconds(seen.message.timestamp - risk.published_at))
@@ -144,7 +149,7 @@ class Ledger:
     def _enter_alert(self, alert: AlertRaised, seen: Seen) -> bool:
         first = self.alerts.setdefault(alert.alert_id, alert)
         if first is not alert:
-            if (first.ecg_id, first.probability) != (alert.ecg_id, alert.probability):
+            if first.ecg_id != alert.ecg_id or not _is_same(first.probability, alert.probability):
                 self.conflicts.add(alert.alert_id)
             return False
         self.alert_ms.append(_milliseconds(seen.message.timestamp - alert.published_at))
@@ -163,6 +168,12 @@ def _first(book: dict[Any, str], identity: Any, code: str) -> bool:
     is_new = identity not in book
     book.setdefault(identity, code)
     return is_new
+
+
+def _is_same(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= PROBABILITY_TOLERANCE
 
 
 def _milliseconds(span: Any) -> float:

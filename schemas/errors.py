@@ -8,6 +8,7 @@
     │   ├── UnknownSchemaError    nobody knows the schema it names
     │   └── InvalidRecordError    it decodes, but says what cannot be
     ├── RetriableError    nothing is wrong with the record: wait and do the same again
+    ├── FatalError        this process cannot go on: acknowledge nothing, exit, be started anew
     └── ConfigurationError   the operator must change something: refuse to start
 
 Callers branch on the class attribute ``retriable`` and write ``code`` into dead-letter headers. A message
@@ -53,6 +54,15 @@ class RetriableError(DiastoleError):
 
     code: ClassVar[str] = "RETRIABLE"
     retriable: ClassVar[bool] = True
+
+
+class FatalError(DiastoleError):
+    """This process cannot go on, whatever it is given; nothing more may be acknowledged.
+
+    It leaves with a code that makes its supervisor start it anew, and the records are worked on again.
+    """
+
+    code: ClassVar[str] = "FATAL"
 
 
 class ConfigurationError(DiastoleError):

@@ -1,13 +1,26 @@
-"""The guard: a record that cannot be processed costs itself, not its batch."""
+"""The guard: a record that cannot be processed costs itself, not its batch.
+
+What is not about a record must not be answered with dead letters, or a sick process would empty its topic
+into them. Three errors say so themselves (retriable, fatal, configuration), and a lack of memory is known as
+one. Every other exception counts as the record's own, even when all records of a batch raise it: a
+deterministic error would return after any restart and stop the stream for all patients, while dead letters
+are kept, counted and alerted on, and can be published again once the error is mended.
+"""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
-from schemas.errors import ConfigurationError, RetriableError
+from schemas.errors import ConfigurationError, FatalError, RetriableError
 from streams.stage import require_same_length
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+
+
+class MemoryShortageError(RetriableError):
+    """The host has no memory for even one record now; something else occupies it."""
+
+    code: ClassVar[str] = "MEMORY"
 
 
 def run_bisecting(
@@ -31,19 +44,29 @@ def run_bisecting(
 
     Raises
     ------
-    RetriableError, ConfigurationError
+    RetriableError, FatalError, ConfigurationError
         Untouched and unsplit: nothing is wrong with the records.
+    MemoryShortageError
+        When the memory does not suffice for one record alone; of more than one, halves are tried.
     """
     if not batch:
         return []
     try:
         results = list(work(batch))
         require_same_length(stage, len(batch), results)
-    except (RetriableError, ConfigurationError):
+    except (RetriableError, FatalError, ConfigurationError):
         raise
     except Exception as error:  # the one guard: whatever it is, it must cost one record only
         if len(batch) == 1:
-            return [error]
+            return [_own_fault(stage, error)]
         middle = len(batch) // 2
         return run_bisecting(stage, work, batch[:middle]) + run_bisecting(stage, work, batch[middle:])
     return list(results)
+
+
+def _own_fault(stage: str, error: Exception) -> Exception:
+    if isinstance(error, MemoryError):
+        raise MemoryShortageError(
+            f"{stage} has no memory for one record: free some, or give the worker more"
+        ) from error
+    return error

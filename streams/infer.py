@@ -49,6 +49,8 @@ def infer(
     ------
     RetriableError
         When the device has no memory for a single ECG; the whole batch is to be tried again.
+    FatalError
+        When the device failed: this process cannot score any more.
     """
     manifest = predictor.manifest
     reasons = [not_scored_reasons(received.record, manifest.eligibility) for received in batch]

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Final
 
 import structlog
@@ -46,8 +46,13 @@ def run_worker(stages: Sequence[str], settings: Settings) -> int:
 def run_stage(name: str, settings: Settings) -> int:
     """Run one stage in this process until SIGTERM or SIGINT; returns the exit code."""
     configure_logs(settings.log_format, settings.log_level)
+    return exit_code_of(name, _serve(name, settings))
+
+
+def exit_code_of(name: str, serving: Coroutine[None, None, None]) -> int:
+    """Serve a stage to its end; returns the exit code that tells a supervisor what to do."""
     try:
-        asyncio.run(_serve(name, settings))
+        asyncio.run(serving)
     except ConfigurationError as error:
         log.error("cannot_start", stage=name, code=error.code, reason=str(error))
         return MISCONFIGURED

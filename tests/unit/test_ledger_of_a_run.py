@@ -140,3 +140,21 @@ def test_a_percentile_is_an_observation() -> None:
     assert (percentile(observed, 50), percentile(observed, 99)) == (50.0, 99.0)
     assert percentile([7.0], 99) == 7.0
     assert percentile([], 50) is None
+
+
+def test_an_ecg_scored_again_in_another_batch_may_differ_by_rounding_alone() -> None:
+    ledger = Ledger()
+    ledger.enter(seen(ECG_RECORDED, ecg("e0")))
+    ledger.enter(seen(ECG_RISK, risk("e0", 0.2)))
+    ledger.enter(seen(ECG_RISK, risk("e0", 0.2001)))
+    assert ledger.closes
+    ledger.enter(seen(ECG_RISK, risk("e0", 0.2004)))
+    assert not ledger.closes
+
+
+def test_an_ecg_scored_once_and_once_not_does_not_close() -> None:
+    ledger = Ledger()
+    ledger.enter(seen(ECG_RECORDED, ecg("e0")))
+    ledger.enter(seen(ECG_RISK, risk("e0", 0.2)))
+    ledger.enter(seen(ECG_RISK, risk("e0", None)))
+    assert not ledger.closes

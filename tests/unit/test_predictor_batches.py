@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.batching import DeviceMemoryError, padded_size, score_halving
+from models.batching import DeviceError, DeviceMemoryError, padded_size, score_halving
 from models.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
 from models.cohorts.simulated import Course, SimulatedPatient
 from models.features import COLUMNS, feature_rows
-from models.predictor import Predictor, choose_device
+from models.predictor import Predictor, choose_device, compute_exactly
 from models.signal import condition, model_input_uv
 from schemas.errors import ConfigurationError
 from schemas.featurized import EcgFeaturized, Measurements, Quality
@@ -196,3 +196,106 @@ def test_cuda_is_refused_where_there_is_none() -> None:
 def test_batch_sizes_must_be_positive(bundle: Bundle) -> None:
     with pytest.raises(ConfigurationError, match="batch sizes"):
         Predictor(bundle, batch_sizes=(0, 2))
+
+
+class SickDevice(SmallDevice):
+    """Says what is wrong with it whenever it is asked for too many."""
+
+    def __init__(self, capacity: int, error: Exception) -> None:
+        super().__init__(capacity)
+        self.error = error
+
+    def score(self, start: int, stop: int) -> list[int]:
+        self.asked.append(stop - start)
+        if stop - start > self.capacity:
+            raise self.error
+        return list(range(start, stop))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
+        torch.AcceleratorError("something new"),
+        RuntimeError("CUDA error: uncorrectable ECC error encountered\nCUDA kernel errors might be ..."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(...)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        RuntimeError("cuFFT error: CUFFT_INTERNAL_ERROR"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+    ],
+)
+def test_failed_device_is_fatal_and_asked_nothing_more(error: Exception) -> None:
+    device = SickDevice(0, error)
+    with pytest.raises(DeviceError, match="restart the worker") as caught:
+        score_halving(device.score, 8, 8)
+    assert device.asked == [8]
+    assert caught.value.__cause__ is error
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
+        torch.AcceleratorError("CUDA error: out of memory"),
+        RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+        ),
+        MemoryError(),
+    ],
+)
+def test_shortage_of_memory_by_any_name_halves_the_batch(error: Exception) -> None:
+    assert score_halving(SickDevice(2, error).score, 8, 8) == list(range(8))
+    with pytest.raises(DeviceMemoryError):
+        score_halving(SickDevice(0, error).score, 1, 8)
+
+
+def test_error_of_a_computation_stays_what_it_is() -> None:
+    error = RuntimeError("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)")
+    with pytest.raises(RuntimeError) as caught:
+        score_halving(SickDevice(0, error).score, 8, 8)
+    assert caught.value is error
+
+
+def test_device_that_fails_under_a_predictor_is_a_fatal_error(
+    bundle: Bundle, ecgs: list[EcgFeaturized]
+) -> None:
+    predictor = Predictor(bundle)
+
+    def fail(_module: object, _inputs: object) -> None:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    with predictor._scorer.register_forward_pre_hook(fail), pytest.raises(DeviceError):
+        predictor.predict(ecgs)
+
+
+@pytest.fixture
+def precision() -> Iterator[None]:
+    backends = torch.backends
+    before = (
+        backends.cudnn.conv.fp32_precision,
+        backends.cuda.matmul.fp32_precision,
+        backends.cudnn.deterministic,
+        backends.cudnn.benchmark,
+    )
+    yield
+    backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision = before[:2]
+    backends.cudnn.deterministic, backends.cudnn.benchmark = before[2:]
+
+
+def test_cuda_computes_in_whole_float32_by_fixed_algorithms(precision: None) -> None:
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
+    torch.backends.cudnn.benchmark = True
+    compute_exactly()
+    assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+    assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark
+
+
+@pytest.mark.skipif("cuda" not in DEVICES, reason="needs a CUDA device")
+def test_cuda_gives_the_probabilities_of_the_cpu(ecgs: list[EcgFeaturized]) -> None:
+    on_cpu, on_cuda = (Predictor(load_bundle(DEFAULT_BUNDLE), name) for name in ("cpu", "cuda"))
+    np.testing.assert_allclose(log_odds(on_cuda, ecgs), log_odds(on_cpu, ecgs), atol=2e-4)
