@@ -1,5 +1,8 @@
 """Dead letters: the original message, byte for byte, with headers that say why it could not be processed."""
 
+import hashlib
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 
@@ -17,6 +20,14 @@ OFFSET: Final = "dlq_offset"
 ATTEMPT: Final = "dlq_attempt"
 RETRYABLE: Final = "dlq_retryable"
 APP_VERSION: Final = "dlq_app_version"
+
+# Of a letter that stands for one too large for Kafka:
+CUT_FROM_BYTES: Final = "dlq_value_cut_from_bytes"
+VALUE_SHA256: Final = "dlq_value_sha256"
+
+#: What is kept of such a one: enough to recognise the sender, far below any topic's limit.
+KEPT_VALUE_BYTES: Final = 2**16
+KEPT_KEY_BYTES: Final = 2**10
 
 _MOST_DIGITS: Final = 9
 
@@ -53,13 +64,33 @@ def dead_letter(message: Message, error: Exception, stage: str) -> Outgoing:
 
     A message that was replayed from there and fails again counts one attempt more. On replay after a crash
     the same dead letter may be written twice; (topic, partition, offset) in its headers tells them as one.
+
+    A compressed message arrives larger than it was published, so its letter may be over the limits that it
+    kept itself. One that is cut then takes its place, with the beginning of the value, its length and hash;
+    the whole lies where the headers say.
     """
     kept = tuple(header for header in message.headers if not header[0].startswith(PREFIX))
-    return Outgoing(
+    reason = _reason(message, error, stage)
+    letter = Outgoing(
         topic=dead_letter_topic(message.topic),
         key=message.key,
-        value=message.value,
-        headers=kept + _reason(message, error, stage),
+        # Kafka's clients send no record that has neither key nor value.
+        value=b"" if message.key is None and message.value is None else message.value,
+        headers=kept + reason,
+    )
+    return replace(letter, if_too_large=partial(_cut, letter, reason))
+
+
+def _cut(letter: Outgoing, reason: Headers) -> Outgoing:
+    """Leave out whatever may be large: the end of the value, an overlong key, all headers but our own."""
+    value = letter.value or b""
+    size = {CUT_FROM_BYTES: str(len(value)), VALUE_SHA256: hashlib.sha256(value).hexdigest()}
+    return replace(
+        letter,
+        key=letter.key if len(letter.key or b"") <= KEPT_KEY_BYTES else None,
+        value=value[:KEPT_VALUE_BYTES],
+        headers=(*reason, *((name, text.encode()) for name, text in size.items())),
+        if_too_large=None,
     )
 
 

@@ -1,6 +1,6 @@
 """Kafka messages as the runner sees them, and the port through which it reads and writes them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -36,25 +36,35 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """One message to be sent; ``partition`` None lets the key decide."""
+    """One message to be sent.
+
+    Attributes
+    ----------
+    partition : int or None
+        None lets the key decide.
+    if_too_large : callable or None
+        Gives what is to be sent in its place where Kafka refuses it for its size.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
     partition: int | None = None
+    if_too_large: "Callable[[], Outgoing] | None" = field(default=None, repr=False, compare=False)
 
 
 class Transport(Protocol):
     """What the runner needs of Kafka."""
 
     async def send(self, outgoing: Sequence[Outgoing]) -> None:
-        """Send all, in order per partition; return when Kafka acknowledged every one.
+        """Send all, in order per key; return when Kafka acknowledged every one.
 
         Raises
         ------
         RetriableError
-            When Kafka may take them later. Some may have been written already: sending again repeats them.
+            When Kafka may take them later. Some may have been written already, but of no key one without
+            those in front of it: sending again repeats them.
         ConfigurationError
             When Kafka will never take one of them.
         """

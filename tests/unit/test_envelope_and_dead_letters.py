@@ -1,3 +1,4 @@
+import hashlib
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -96,3 +97,26 @@ def test_a_replayed_letter_that_fails_again_counts_up_and_replaces_the_old_reaso
 def test_a_count_that_is_none_begins_anew(attempt: bytes | None) -> None:
     _, headers = letter(PoisonError("no"), headers=(("dlq_attempt", attempt),))
     assert headers["dlq_attempt"] == b"1"
+
+
+def test_a_cut_letter_says_how_long_the_value_was_and_holds_nothing_else_that_is_large() -> None:
+    given = Message(
+        topic="ecg.recorded.v1",
+        partition=3,
+        offset=42,
+        key=b"k" * 2**20,
+        value=b"A" * 2**20,
+        headers=(("large", b"x" * 2**20),),
+        timestamp=NOW,
+    )
+    whole = dead_letter(given, PoisonError("no"), "featurize")
+    assert whole.value == given.value
+    assert whole.if_too_large is not None
+    cut = whole.if_too_large()
+    headers = dict(cut.headers)
+    assert (cut.topic, cut.key, cut.value) == (whole.topic, None, b"A" * 2**16)
+    assert headers["dlq_value_cut_from_bytes"] == b"1048576"
+    assert headers["dlq_value_sha256"] == hashlib.sha256(b"A" * 2**20).hexdigest().encode()
+    assert headers["dlq_offset"] == b"42"
+    assert sum(len(text or b"") for text in headers.values()) < 1000
+    assert cut.if_too_large is None
