@@ -2,17 +2,19 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from ops.cli.console import err, out
 from ops.cli.setup import prepared, run
-from ops.services import BrokerKind
 from schemas.errors import ConfigurationError
 from streams.assembly import build_codec
 from streams.logs import configure_logs
 from streams.stage import utc_now
+
+if TYPE_CHECKING:
+    from ops.services import BrokerKind
 
 
 class BenchBroker(StrEnum):
@@ -23,7 +25,7 @@ class BenchBroker(StrEnum):
     BOTH = "both"
 
 
-_KINDS: Final[dict[BenchBroker, tuple[BrokerKind, ...]]] = {
+_KINDS: "Final[dict[BenchBroker, tuple[BrokerKind, ...]]]" = {
     BenchBroker.EMBEDDED: ("embedded",),
     BenchBroker.APACHE: ("apache",),
     BenchBroker.BOTH: ("embedded", "apache"),
@@ -39,10 +41,11 @@ def bench(
         Path | None, typer.Option("--json", help="Where results go; default bench.json in DIASTOLE_HOME.")
     ] = None,
 ) -> None:
-    """Measure ECG/s and latencies from publish to risk and to alert, split by stage.
+    """Measure ECGs a second and latencies, by stage.
 
-    Simulated ECGs through real workers; arrivals are Poisson and do not wait for the pipeline (open loop).
-    Exit code 1 when ECGs were lost; a rate that is not sustained is said so and is no failure.
+    Latencies are from when an ECG was due to its risk and to its alert. Simulated ECGs go through real
+    workers; arrivals are Poisson and do not wait for the pipeline (open loop). Exit code 1 when ECGs were
+    lost; a rate that is not sustained is said so and is no failure.
     """
     # Imported here: drawing ECGs takes scipy, which other commands need not wait for.
     from ops.bench import BenchPlan, run_bench

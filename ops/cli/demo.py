@@ -52,10 +52,11 @@ def demo(
         typer.Option(help="Folder of more real recordings; default ../shared/ecg where it exists."),
     ] = None,
 ) -> None:
-    """Run it all once on this machine: real files and a simulated ward in, scores and alerts out.
+    """See it all run, in about a minute.
 
-    Starts a broker, a Redis and the four workers, and stops them at the end. Exit code 0 only when every
-    message ended exactly once and a patient who deteriorates was alerted about.
+    Real files and a simulated ward go in, scores and alerts come out. Starts a broker, a Redis and the four
+    workers, and stops them at the end. Exit code 0 only when every message ended exactly once and a patient
+    who deteriorates was alerted about.
     """
     # Imported here: the clients of Kafka and Redis take half a second, which other commands need not wait.
     from ops.demo import DemoPlan, play_demo

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
@@ -11,16 +12,16 @@ from rich.text import Text
 from ops.bars import sparkline
 from ops.cli.console import err, out
 from ops.cli.setup import BrokerOption, prepared, run
-from ops.rendering import reasons_text
+from ops.rendering import reason_words
 from schemas.risk import Phenotype
 from streams.assembly import build_codec, build_history
-from streams.history import HistoryPoint
 from streams.settings import Settings
 
 if TYPE_CHECKING:
+    from streams.history import HistoryPoint
     from streams.rebuild import RebuildCounts
 
-app = typer.Typer(help="The risk history of patients.", no_args_is_help=True)
+app = typer.Typer(help="Show a patient's risk over time; rebuild the cache.", no_args_is_help=True)
 
 _STYLE: Final = {Phenotype.HIGH: "bold red", Phenotype.LOW: "green", Phenotype.NOT_SCORED: "yellow"}
 
@@ -33,7 +34,10 @@ def show(
     last: Annotated[int, typer.Option(min=1, help="At most so many of the newest.")] = 50,
     redis: RedisOption = None,
 ) -> None:
-    """Show a patient's assessments in order of acquisition; what was not scored is shown as such."""
+    """Show one patient's risk over time.
+
+    In order of acquisition; what was not scored is shown as such. Exit code 1 when there is nothing.
+    """
     points = run(_read(patient_id, prepared(redis_url=redis)))[-last:]
     if not points:
         out().print(f"no assessments of {patient_id} in the history", markup=False)
@@ -48,7 +52,10 @@ def show(
 
 @app.command("rebuild")
 def rebuild(broker: BrokerOption = None, redis: RedisOption = None) -> None:
-    """Fill the history from ecg.risk.v1, from its beginning. Doing it again changes nothing."""
+    """Fill the history in Redis from Kafka.
+
+    Reads ecg.risk.v1 from its beginning, as after a loss of Redis. Doing it again changes nothing.
+    """
     counts = run(_rebuild(prepared(broker=broker, redis_url=redis)))
     out().print(f"history rebuilt: {counts.kept} assessments kept of {counts.read} messages read")
     if counts.undecodable:
@@ -61,7 +68,8 @@ async def _rebuild(settings: Settings) -> "RebuildCounts":
     from streams.rebuild import rebuild_history
 
     history = build_history(settings)
-    with Progress(console=err(), transient=True) as progress:
+    console = err()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("history", total=None)
 
         def on_progress(counts: "RebuildCounts") -> None:
@@ -75,7 +83,7 @@ async def _rebuild(settings: Settings) -> "RebuildCounts":
             await history.close()
 
 
-async def _read(patient_id: str, settings: Settings) -> list[HistoryPoint]:
+async def _read(patient_id: str, settings: Settings) -> "list[HistoryPoint]":
 
     history = build_history(settings)
     try:
@@ -84,38 +92,35 @@ async def _read(patient_id: str, settings: Settings) -> list[HistoryPoint]:
         await history.close()
 
 
-def history_table(patient_id: str, points: Sequence[HistoryPoint]) -> Table:
+def history_table(patient_id: str, points: "Sequence[HistoryPoint]") -> Table:
     """Lay assessments out, one a row."""
-    table = Table(title=Text(f"risk history of {patient_id}"), title_justify="left")
-    for heading in (
-        "acquired (UTC)",
-        "phenotype",
-        "risk",
-        "90 % interval",
-        "HR",
-        "PR",
-        "QRS",
-        "QTc",
-        "why not scored",
-    ):
-        table.add_column(
-            heading, justify="right" if heading in ("risk", "HR", "PR", "QRS", "QTc") else "left"
-        )
+    table = Table(
+        title=Text(f"risk history of {patient_id}"),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+    )
+    for heading in ("acquired (UTC)", "phenotype"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("risk", "HR\n/min", "PR\nms", "QRS\nms", "QTc\nms"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    table.add_column("90 % interval,\nor why not scored")
     for point in points:
         table.add_row(
             f"{point.acquired_at:%Y-%m-%d %H:%M}",
             Text(point.phenotype.replace("_", " "), style=_STYLE[point.phenotype]),
             "—" if point.probability is None else f"{point.probability:.2f}",
-            _interval(point),
             *(_rounded(m) for m in (point.heart_rate_bpm, point.pr_ms, point.qrs_ms, point.qtc_ms)),
-            Text(reasons_text(point.not_scored_reasons)),
+            Text(_interval_or_reasons(point)),
         )
     return table
 
 
-def _interval(point: HistoryPoint) -> str:
+def _interval_or_reasons(point: "HistoryPoint") -> str:
+    if point.probability is None:
+        return reason_words(point.not_scored_reasons)
     if point.probability_low is None or point.probability_high is None:
-        return "—"
+        return ""
     return f"{point.probability_low:.2f}–{point.probability_high:.2f}"
 
 

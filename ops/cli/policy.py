@@ -11,7 +11,7 @@ from ops.cli.console import out
 from ops.cli.setup import prepared
 from streams.policy import DEFAULT_POLICY, load_policy
 
-app = typer.Typer(help="The alert policy.", no_args_is_help=True)
+app = typer.Typer(help="Show the alert policy in force.", no_args_is_help=True)
 
 
 @app.callback()
@@ -25,7 +25,7 @@ def show(
         Path | None, typer.Argument(help="A policy file; default DIASTOLE_POLICY or the shipped one.")
     ] = None,
 ) -> None:
-    """Check a policy file and print what it says."""
+    """Check a policy file and print it."""
     source = path or prepared().policy or DEFAULT_POLICY
     policy = load_policy(source)
     table = Table("setting", "is", title=f"policy {policy.version}", title_justify="left")

@@ -8,10 +8,9 @@ import typer
 
 from ops.cli.console import err, out
 from ops.cli.setup import prepared, run
-from ops.services import BrokerKind, start_broker, start_redis
-from ops.topics import apply_topics
+from streams.logs import configure_logs
 
-app = typer.Typer(help="A broker and a Redis on this machine.", no_args_is_help=True)
+app = typer.Typer(help="Run a broker and a Redis for trying things out.", no_args_is_help=True)
 
 
 @app.callback()
@@ -22,14 +21,20 @@ def _group() -> None:
 @app.command("up")
 def up(
     apache: Annotated[
-        bool, typer.Option("--apache", help="Apache Kafka (needs Java and Maven), not Tansu.")
+        bool, typer.Option("--apache", help="Apache Kafka, which needs Java and Maven.")
     ] = False,
 ) -> None:
-    """Start a broker and a Redis on free ports, with the topics made, and keep them until Ctrl-C.
+    """Start a broker and a Redis, until Ctrl-C.
 
-    Standard output is what a shell needs to use them.
+    They listen on free ports of this machine, with the topics made. Standard output is what another shell
+    needs to use them.
     """
+    # Imported here: Kafka's client takes a third of a second, which other commands need not wait.
+    from ops.services import BrokerKind, start_broker, start_redis
+    from ops.topics import apply_topics
+
     settings = prepared()
+    configure_logs(settings.log_format, "warning")  # what matters is said on the console
     kind: BrokerKind = "apache" if apache else "embedded"
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -10,7 +10,6 @@ from ops.cli.console import err, out
 from ops.cli.durations import parse_duration
 from ops.cli.setup import BrokerOption, prepared, run
 from streams.assembly import build_codec
-from streams.feeds.publish import open_publisher
 from streams.settings import Settings
 from streams.stage import utc_now
 
@@ -34,9 +33,12 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="The same seed plays the same patients.")] = 1,
     broker: BrokerOption = None,
 ) -> None:
-    """Play a ward onto ecg.recorded.v1: stable and deteriorating simulated patients, some bad recordings.
+    """Publish the ECGs of a simulated ward.
 
-    With --speedup the ward's past is played, so that its last ECG is acquired now.
+    Its patients are stable or deteriorate, and some recordings go wrong. With --speedup the ward's past is
+    played, so that its last ECG is acquired now.
+
+    Example, six weeks in one minute: diastole simulate --beds 12 --every 2d --for 42d --speedup 60000
     """
     # Imported here: scipy takes a second, which other commands need not wait.
     from ops.ward import Round
@@ -52,6 +54,7 @@ async def _simulate(
 ) -> int:
     from models.cohorts.simulated import Ward
     from ops.ward import run_ward
+    from streams.feeds.publish import open_publisher
 
     now = utc_now()
     played = plan.lasts * (1.0 - 1.0 / plan.speedup) if plan.lasts else timedelta(0)
@@ -59,7 +62,8 @@ async def _simulate(
     ward = Ward(beds=beds, seed=seed, since=started_at, fault_rate=fault_rate, rise=rise)
     columns = (TextColumn("{task.description}"), TextColumn("{task.completed} ECGs"), TimeElapsedColumn())
     async with open_publisher(settings.broker, build_codec(settings)) as publisher:
-        with Progress(*columns, console=err(), transient=True) as progress:
+        console = err()
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task(f"{beds} beds", total=None)
             return await run_ward(
                 ward,

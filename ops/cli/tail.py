@@ -5,8 +5,6 @@ from typing import Annotated
 import typer
 
 from ops.cli.setup import BrokerOption, prepared, run
-from ops.rendering import json_line, text_line
-from ops.topic_reader import open_topic_reader
 from streams.assembly import build_codec
 from streams.settings import Settings
 
@@ -25,9 +23,11 @@ def tail(
     count: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
     broker: BrokerOption = None,
 ) -> None:
-    """Print what arrives on a topic until Ctrl-C. Joins no consumer group and changes nothing.
+    """Print what arrives on a topic, until Ctrl-C.
 
-    It prints patient identifiers as the records carry them.
+    It joins no consumer group and changes nothing. It prints patient identifiers as the records carry them.
+
+    Example: diastole tail ecg.alert.v1 --from-beginning --json
     """
     settings = prepared(broker=broker)
     run(_tail(topic, settings, as_json=as_json, arrays=arrays, from_beginning=from_beginning, count=count))
@@ -36,6 +36,10 @@ def tail(
 async def _tail(
     topic: str, settings: Settings, *, as_json: bool, arrays: bool, from_beginning: bool, count: int | None
 ) -> None:
+    # Imported here: Kafka's client takes a third of a second, which other commands need not wait.
+    from ops.rendering import json_line, text_line
+    from ops.topic_reader import open_topic_reader
+
     printed = 0
     reading = open_topic_reader(
         settings.broker, [topic], build_codec(settings), from_beginning=from_beginning

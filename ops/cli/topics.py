@@ -6,9 +6,8 @@ import typer
 
 from ops.cli.console import out
 from ops.cli.setup import BrokerOption, prepared, run
-from ops.topics import apply_topics
 
-app = typer.Typer(help="The topics on the broker.", no_args_is_help=True)
+app = typer.Typer(help="Create the topics on the broker.", no_args_is_help=True)
 
 
 @app.callback()
@@ -24,7 +23,13 @@ def apply(
     replication: Annotated[int, typer.Option(min=1, help="Copies of every topic; 3 on a real cluster.")] = 1,
     broker: BrokerOption = None,
 ) -> None:
-    """Create the topics that are missing; applying again changes nothing."""
+    """Create the topics that are missing.
+
+    Applying again changes nothing. Example, on a cluster: diastole topics apply --replication 3
+    """
+    # Imported here: Kafka's client takes a third of a second, which other commands need not wait.
+    from ops.topics import apply_topics
+
     settings = prepared(broker=broker, partitions=partitions)
     applied = run(apply_topics(settings.broker, settings.partitions, replication))
     for name in applied.created:

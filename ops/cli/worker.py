@@ -3,9 +3,12 @@
 from enum import StrEnum
 from typing import Annotated
 
+import structlog
 import typer
 
 from ops.cli.setup import BrokerOption, prepared
+
+log = structlog.get_logger()
 
 
 class StageName(StrEnum):
@@ -19,18 +22,26 @@ class StageName(StrEnum):
 
 
 def worker(
-    stage: Annotated[StageName, typer.Argument(help="Which stage; all runs the four in one process.")],
+    stage: Annotated[StageName, typer.Argument(help="Which stage; all runs the four, one process each.")],
     broker: BrokerOption = None,
     metrics_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Where /healthz, /readyz and /metrics answer; 0: any."),
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port of /healthz, /readyz, /metrics; 0: any. With all, one higher for each further stage.",
+        ),
     ] = None,
 ) -> None:
-    """Run a worker until SIGTERM or Ctrl-C, then finish what is in flight.
+    """Run a stage until SIGTERM or Ctrl-C.
 
-    Start the same stage as often as there are partitions to share the work.
+    It finishes what is in flight before it ends. "all" runs one process per stage and restarts one that
+    fails. To scale a stage, start it again: up to as many as there are partitions share the work.
+
+    Example: diastole worker infer --metrics-port 9464
     """
     settings = prepared(broker=broker, metrics_port=metrics_port)
+    log.info("worker_starts", stage=stage.value, broker=settings.broker)
     # Imported here: torch and Faust take seconds, and most commands do without.
     from streams.worker import run_worker
 

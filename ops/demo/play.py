@@ -26,8 +26,6 @@ from streams.topology import ROUTES
 _POLL_S: Final = 0.1
 #: After the last ECG ended, how long to wait for what follows from it: alerts, and dead letters of alert.
 _SETTLE_S: Final = 2.0
-#: The embedded broker answers the first member of a group after half its session timeout: 4 s, not 7.5.
-_SESSION_TIMEOUT_S: Final = "8"
 
 
 class Stopwatch:
@@ -101,7 +99,6 @@ async def _start_workers(
         "DIASTOLE_REDIS_URL": redis.url,
         "DIASTOLE_HOME": str(home),
         "DIASTOLE_PARTITIONS": str(plan.partitions),
-        "DIASTOLE_SESSION_TIMEOUT_S": _SESSION_TIMEOUT_S,
     }
     started_s = time.monotonic()
 
