@@ -15,9 +15,16 @@ _DAY_MS: Final = 24 * 3600 * 1000
 _FOREVER: Final = -1
 _NAMED_WITHIN_S: Final = 30.0
 
-#: Recordings may be large (several minutes at 2 kHz), and so is a dead letter that carries one.
-#: 8 MiB; the broker's own limit and the producer's must be above it.
+#: Recordings may be large (several minutes at 2 kHz): 8 MiB. The broker's own limit and that of whoever
+#: publishes must be above it.
 LARGE_RECORD_BYTES: Final = 8 * 2**20
+
+#: All other records have at most 120 kB; written in every topic, so that the limit of one and of its dead
+#: letters do not depend on the broker's default. It must not be under the 1 MiB of a producer's full batch.
+RECORD_BYTES: Final = 2 * 2**20
+
+#: A dead letter is its message with some headers more; one that is larger still is cut by its writer.
+DEAD_LETTER_MORE_BYTES: Final = 2**16
 
 #: Audit and risk are what history and alerts can be rebuilt from: kept for good. Waveforms are large
 #: (about 100 kB each; 10 000 a day are 1 GB): kept as long as an outage of a stage may last.
@@ -93,9 +100,10 @@ def _configuration(name: str, replication: int) -> dict[str, str]:
     # A dead letter waits for a person: it stays as long as an outage's worth, but never less than 30 days.
     retention_ms = 30 * _DAY_MS if name != source else _RETENTION_MS.get(name, _FOREVER)
     configuration = durable | {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
-    if source == ECG_RECORDED:
-        configuration["max.message.bytes"] = str(LARGE_RECORD_BYTES)
-    return configuration
+    most_bytes = LARGE_RECORD_BYTES if source == ECG_RECORDED else RECORD_BYTES
+    if name != source:
+        most_bytes += DEAD_LETTER_MORE_BYTES
+    return configuration | {"max.message.bytes": str(most_bytes)}
 
 
 async def apply_topics(bootstrap: str, partitions: int, replication: int = 1) -> AppliedTopics:

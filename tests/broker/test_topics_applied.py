@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -21,6 +23,7 @@ from ops.topics import (
 from streams.topology import (
     ALERT_STATE,
     ECG_ALERT,
+    ECG_FEATURIZED,
     ECG_RECORDED,
     ECG_RISK,
     ROUTES,
@@ -28,6 +31,25 @@ from streams.topology import (
     Route,
     dead_letter_topic,
 )
+
+#: Values as large as a topic takes, less the 100 bytes of a record batch around them.
+MOST_BYTES = {
+    spec.name: int(spec.configuration["max.message.bytes"]) - 100
+    for spec in topic_specs(1)
+    if spec.name in TOPICS
+}
+
+
+@asynccontextmanager
+async def producing(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, max_request_size=9 * 2**20, enable_idempotence=False
+    )
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
 
 
 def test_each_topic_of_the_flow_has_a_dead_letter_topic_with_as_many_partitions() -> None:
@@ -86,16 +108,22 @@ async def test_topics_with_another_number_of_partitions_are_refused(
 
 async def test_a_recording_of_eight_megabytes_fits(broker: RunningBroker) -> None:
     await apply_topics(broker.bootstrap, partitions=4)
-    producer = AIOKafkaProducer(
-        bootstrap_servers=broker.bootstrap, max_request_size=9 * 2**20, enable_idempotence=False
-    )
-    await producer.start()
-    try:
-        for topic in (ECG_RECORDED, dead_letter_topic(ECG_RECORDED)):
-            sent = await producer.send_and_wait(topic, bytes(8 * 2**20 - 1024), partition=3)
-            assert sent.offset >= 0
-    finally:
-        await producer.stop()
+    async with producing(broker.bootstrap) as producer:
+        sent = await producer.send_and_wait(ECG_RECORDED, bytes(MOST_BYTES[ECG_RECORDED]), partition=3)
+    assert sent.offset >= 0
+
+
+@pytest.mark.parametrize("topic", [ECG_RECORDED, ECG_FEATURIZED, ECG_RISK, ECG_ALERT])
+async def test_whatever_fits_a_topic_fits_its_dead_letters_with_headers_more(
+    broker: RunningBroker, topic: str
+) -> None:
+    await apply_topics(broker.bootstrap, partitions=4)
+    headers = [("dlq_error_message", b"x" * 60_000)]
+    async with producing(broker.bootstrap) as producer:
+        sent = await producer.send_and_wait(
+            dead_letter_topic(topic), bytes(MOST_BYTES[topic]), partition=3, headers=headers
+        )
+    assert sent.offset >= 0
 
 
 async def test_apache_kafka_holds_the_topic_settings(apache_broker: RunningBroker) -> None:
