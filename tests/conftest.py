@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import structlog
 
 from ops.services import RunningBroker, RunningRedis, has_apache_kafka, start_broker, start_redis
 
@@ -55,6 +56,13 @@ def pytest_runtest_makereport(
         why = call.excinfo.value if call.excinfo else "no reason"
         report.longrepr = f"skipped although CI=true: {why}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Forget what a command configured: its log goes to a stream that pytest closes with the test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
