@@ -7,7 +7,8 @@ from typing import Literal
 import structlog
 
 #: Libraries whose own lines and tracebacks say less than ours do about the same trouble.
-_NOISY = ("faust", "mode", "aiokafka", "kafka", "asyncio")
+#: (What we derive from Faust's classes logs under the name of our module.)
+_NOISY = ("faust", "mode", "aiokafka", "kafka", "asyncio", "streams.adapters")
 
 
 def configure_logs(log_format: Literal["console", "json"] = "console", level: str = "info") -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Any
 
 import structlog
@@ -11,6 +11,7 @@ from streams.adapters.kafka_app import StageApp, build_app
 from streams.adapters.kafka_probe import KafkaProbe
 from streams.adapters.kafka_state import KafkaState
 from streams.adapters.kafka_transport import FaustTransport, message_of
+from streams.device_thread import DeviceThread
 from streams.health import Health, serve_health
 from streams.metrics import StageMetrics
 from streams.needs import await_needs
@@ -99,22 +100,28 @@ class StageService:
         return server
 
     async def _run_connected(self) -> None:
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{self._stage.name}-device") as executor:
-            app, runner = self._build(executor)
-            self._app, self._runner = app, runner
-            app.on_rebalance_begins = runner.abandon
-            app.on_rebalance_done = runner.resume
-            starting = asyncio.create_task(app.start())
-            watched = [
-                asyncio.create_task(work)
-                for work in (runner.run(), self._watchdog().run(), app.until_ended(self._stop))
-            ]
-            try:
-                await _first_of(starting, watched)
-            finally:
-                await self._leave(app, runner, watched)
+        device = DeviceThread(f"{self._stage.name}-device")
+        try:
+            await self._run_on(device)
+        finally:
+            device.shutdown(wait=False)
 
-    def _build(self, executor: ThreadPoolExecutor) -> tuple[StageApp, StageRunner]:
+    async def _run_on(self, device: Executor) -> None:
+        app, runner = self._build(device)
+        self._app, self._runner = app, runner
+        app.on_rebalance_begins = runner.abandon
+        app.on_rebalance_done = runner.resume
+        starting = asyncio.create_task(app.start())
+        watched = [
+            asyncio.create_task(work)
+            for work in (runner.run(), self._watchdog().run(), app.until_ended(self._stop))
+        ]
+        try:
+            await _first_of(starting, watched)
+        finally:
+            await self._leave(app, runner, watched)
+
+    def _build(self, executor: Executor) -> tuple[StageApp, StageRunner]:
         async def on_event(event: Any) -> None:
             await runner.admit(message_of(event))
 
@@ -137,9 +144,12 @@ class StageService:
         return app, runner
 
     async def _leave(self, app: StageApp, runner: StageRunner, watched: list[asyncio.Task[None]]) -> None:
-        """Drain if the runner still runs, commit, leave the group; never longer than twice the budget."""
+        """Drain if asked to stop, commit, leave the group; never longer than twice the budget.
+
+        After a failure nothing is waited for: what is not acknowledged comes again, to a worker that is well.
+        """
         budget_s = self._settings.drain_budget_s
-        if not watched[0].done():
+        if self._stop.is_set() and not watched[0].done():
             drained = await runner.drain(budget_s)
             log.info(
                 "drained" if drained else "drain_incomplete",
@@ -149,14 +159,16 @@ class StageService:
         runner.abandon()
         for task in watched:
             task.cancel()
-        try:
-            await asyncio.wait_for(app.stop(), budget_s)
-        except TimeoutError:
+        app.forget_all()
+        leaving = asyncio.create_task(app.stop())
+        await asyncio.wait({leaving}, timeout=budget_s)  # wait_for would wait on: Faust bears being cancelled
+        if not leaving.done():
             log.warning("leave_incomplete", stage=self._stage.name)
+            return
+        leaving.result()
 
     def _watchdog(self) -> Watchdog:
         return Watchdog(
-            stage=self._stage.name,
             stall_s=self._settings.watchdog_stall_s,
             progress=self._progress,
             metrics=self._metrics,

@@ -4,13 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import structlog
-
 from schemas.errors import DiastoleError, RetriableError
 from streams.metrics import StageMetrics
 from streams.progress import Progress
-
-log = structlog.get_logger()
 
 
 class StalledError(DiastoleError):
@@ -33,7 +29,6 @@ class Watchdog:
         Whether the stage waits for something it has named: that is no stall, a restart would not help.
     """
 
-    stage: str
     stall_s: float
     progress: Progress
     metrics: StageMetrics
@@ -61,7 +56,7 @@ class Watchdog:
         Raises
         ------
         StalledError
-            After one log line that says what is waiting.
+            Says what is waiting.
         """
         try:
             lag = await self.lag()
@@ -76,8 +71,7 @@ class Watchdog:
             return
         idle_s = self._idle_s()
         if idle_s >= self.stall_s:
-            log.error("stalled", stage=self.stage, waiting=waiting, nothing_done_for_s=round(idle_s))
-            raise StalledError(f"{waiting} messages waiting, none done for {idle_s:.0f} s")
+            raise StalledError(f"{waiting} messages waiting, none done for {idle_s:.0f} s; start it anew")
 
     def _idle_s(self) -> float:
         return self.progress.clock_s() - self.progress.last_s

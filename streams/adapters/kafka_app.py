@@ -61,6 +61,16 @@ class StageApp(faust.App):
             return {}
         return {tp.partition: self.consumer.highwater(tp) or 0 for tp in owned}
 
+    def forget_all(self) -> None:
+        """Stop waiting for messages that are not acknowledged; without this, Faust's stop waits without end.
+
+        Their offsets stay uncommitted, so they are fetched again by whoever gets their partitions.
+        """
+        try:
+            self.consumer.unacked.clear()
+        except ConsumerNotStarted:
+            return
+
     async def until_ended(self, stop: asyncio.Event) -> None:
         """Return when ``stop`` is set.
 

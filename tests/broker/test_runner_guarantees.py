@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -233,6 +234,16 @@ async def test_a_worker_that_is_held_up_does_not_hold_up_its_group(bench: Bench)
     assert held.poll() is None
     (bench.home / "hold").unlink()
     await bench.until_uncommitted("hold", at_most=0)
+
+
+async def test_a_stage_that_hangs_ends_its_worker_with_one_line_and_loses_nothing(bench: Bench) -> None:
+    await bench.publish_toys(range(20), 5)
+    hanging = bench.start("hang", watchdog_stall_s=2, drain_budget_s=1)
+    assert await asyncio.to_thread(hanging.wait, 60) == 1
+    (line,) = (line for line in bench.log_of(hanging) if line["level"] == "error")
+    assert line["code"] == "STALLED"
+    assert re.match(r"\d+ messages waiting, none done for \d+ s", line["reason"])
+    assert await bench.uncommitted("hang") == 20
 
 
 async def test_a_missing_topic_is_named_in_one_line_and_waited_for(bench: Bench) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from streams.service import StageService
 from streams.settings import Settings
 from streams.stage import Received, Stage
 from streams.topology import Route
+from streams.worker import exit_code_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,12 @@ def count(before: bytes | None, received: Received[Toy]) -> tuple[bytes, list[To
     ]
 
 
+def hang(batch: Sequence[Received[Toy]]) -> list[Toy]:
+    """Never return, as a call into a driver may."""
+    threading.Event().wait()
+    return []
+
+
 def toy_stage(name: str, settings: Settings) -> Stage[Toy]:
     async def wait_while_held(results: Sequence[Toy]) -> None:
         if (settings.home / "hold").exists():
@@ -62,6 +70,8 @@ def toy_stage(name: str, settings: Settings) -> Stage[Toy]:
 
     if name.startswith("count"):
         return Stage(name=name, reads=Toy, decide=count)
+    if name == "hang":
+        return Stage(name=name, reads=Toy, work=hang)
     if name == "hold":
         return Stage(name=name, reads=Toy, work=refuse_thirteen, effect=wait_while_held)
     return Stage(name=name, reads=Toy, work=refuse_thirteen)
@@ -82,4 +92,5 @@ async def serve(name: str, prefix: str, settings: Settings) -> None:
 
 if __name__ == "__main__":
     configure_logs("json", "info")
-    asyncio.run(serve(sys.argv[1], sys.argv[2], Settings.model_validate_json(sys.argv[3])))
+    given = Settings.model_validate_json(sys.argv[3])
+    raise SystemExit(exit_code_of(sys.argv[1], serve(sys.argv[1], sys.argv[2], given)))

@@ -5,6 +5,7 @@ from schemas.errors import RetriableError
 from streams.metrics import StageMetrics
 from streams.progress import Progress
 from streams.watchdog import StalledError, Watchdog
+from streams.worker import FAILED, exit_code_of
 
 
 class Scene:
@@ -17,7 +18,6 @@ class Scene:
         self.kafka_answers = True
         self.progress = Progress(lambda: self.now_s)
         self.watchdog = Watchdog(
-            stage="toy",
             stall_s=60.0,
             progress=self.progress,
             metrics=StageMetrics("toy"),
@@ -40,13 +40,25 @@ async def test_an_idle_worker_is_well_however_long() -> None:
     await scene.after(10_000)
 
 
-async def test_lag_without_progress_is_a_stall_and_one_log_line() -> None:
+async def test_lag_without_progress_is_a_stall_that_says_what_waits() -> None:
     scene = Scene()
     scene.lag = 7
     await scene.after(59)
-    with capture_logs() as logs, pytest.raises(StalledError):
+    with pytest.raises(StalledError, match="7 messages waiting, none done for 60 s"):
         await scene.after(1)
-    assert [(line["event"], line["waiting"]) for line in logs] == [("stalled", 7)]
+
+
+def test_a_stall_ends_the_worker_as_failed_with_one_line() -> None:
+    async def serve() -> None:
+        scene = Scene()
+        scene.lag = 7
+        await scene.after(60)
+
+    with capture_logs() as logs:
+        assert exit_code_of("toy", serve()) == FAILED
+    assert [(line["event"], line["code"], line["log_level"]) for line in logs] == [
+        ("failed", "STALLED", "error")
+    ]
 
 
 async def test_progress_begins_the_count_anew() -> None:
