@@ -84,8 +84,13 @@ class FaustTransport:
             await self._send_together(wave)
 
     async def acknowledge(self, message: Message) -> None:
-        """Let Faust commit the offset; the next commit is at most ``commit_every_s`` away."""
+        """Let Faust commit the offset; the next commit is at most ``commit_every_s`` away.
+
+        Faust goes on waiting for a message whose offset it has committed already, or noted as acknowledged
+        before a rebalance took the partition away and back: the next rebalance would then wait for ever.
+        """
         message.receipt.ack()
+        self.forget(message)
 
     def forget(self, message: Message) -> None:
         """Make Faust stop waiting for this message; its offset stays uncommitted."""

@@ -1,7 +1,7 @@
 """What is handed to the producer, in which order, and how its failures are judged."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -176,3 +176,23 @@ def test_a_time_before_the_first_date_is_the_first(timestamp_ms: int) -> None:
 def test_a_time_is_that_of_the_record() -> None:
     assert message(timestamp=1_767_225_600.25).timestamp.isoformat() == "2026-01-01T00:00:00.250000+00:00"
     assert LATEST + timedelta(hours=14)
+
+
+async def test_an_acknowledged_message_is_not_waited_for_though_faust_knew_its_offset() -> None:
+    """As after a rebalance that gave the partition back: Faust then takes no notice of the acknowledgement."""
+    known = object()
+    unacked = {known}
+    event = SimpleNamespace(ack=lambda: None, message=known)
+    message = Message(
+        topic="t",
+        partition=0,
+        offset=0,
+        key=b"k",
+        value=b"v",
+        headers=(),
+        timestamp=datetime(2026, 1, 1, tzinfo=UTC),
+        receipt=event,
+    )
+    app = SimpleNamespace(producer=None, consumer=SimpleNamespace(unacked=unacked))
+    await FaustTransport(app).acknowledge(message)
+    assert not unacked
