@@ -179,7 +179,7 @@ def test_a_time_is_that_of_the_record() -> None:
 
 
 async def test_an_acknowledged_message_is_not_waited_for_though_faust_knew_its_offset() -> None:
-    """As after a rebalance that gave the partition back: Faust then takes no notice of the acknowledgement."""
+    """As after a rebalance that gave the partition back: Faust then ignores the acknowledgement."""
     known = object()
     unacked = {known}
     event = SimpleNamespace(ack=lambda: None, message=known)
