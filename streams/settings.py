@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -35,6 +36,9 @@ class Settings(BaseSettings):
 
     home: Path = Path(".diastole")
     """The one folder under which Diastole writes anything."""
+
+    timezone: str = "UTC"
+    """Zone of times in ECG files that carry no offset, such as `Europe/Rome`; most carts write local time."""
 
     partitions: int = Field(default=4, ge=1, le=1000)
     """Partitions of every topic, equal for all so that a patient keeps one partition number."""
@@ -114,6 +118,14 @@ class Settings(BaseSettings):
             if not host or not port.isdigit():
                 raise ValueError("must be host:port[,host:port…]")
         return broker.replace("kafka://", "").replace(" ", "")
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, timezone: str) -> str:
+        try:
+            return timezone if timezone == "UTC" else ZoneInfo(timezone).key
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("must be a zone such as Europe/Rome or UTC") from None
 
     @field_validator("redis_url")
     @classmethod

@@ -36,3 +36,14 @@ def test_every_wrong_setting_gets_one_line_naming_its_variable() -> None:
 def test_settings_cannot_be_changed_after_the_check() -> None:
     with pytest.raises(ValidationError):
         Settings().broker = "x:1"
+
+
+def test_the_zone_of_local_times_is_a_setting_that_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().timezone == "UTC"
+    monkeypatch.setenv("DIASTOLE_TIMEZONE", "Europe/Rome")
+    assert load_settings().timezone == "Europe/Rome"
+    assert load_settings(timezone="Asia/Tokyo").timezone == "Asia/Tokyo"
+    for wrong in ("Middle/Earth", "", "/etc/localtime", "../UTC"):
+        monkeypatch.setenv("DIASTOLE_TIMEZONE", wrong)
+        with pytest.raises(ConfigurationError, match=r"DIASTOLE_TIMEZONE.*Europe/Rome"):
+            load_settings()
