@@ -13,8 +13,6 @@ from ops.cli.setup import BrokerOption, prepared, run
 from schemas.errors import ConfigurationError, PoisonError
 from schemas.recorded import Urgency
 from streams.assembly import build_codec
-from streams.feeds.publish import open_publisher
-from streams.feeds.read import read
 from streams.feeds.readers.options import ReadOptions
 from streams.settings import Settings
 
@@ -23,11 +21,11 @@ def publish(
     files: Annotated[list[Path], typer.Argument(help="DICOM waveforms, WFDB headers (.hea), HL7 aECG XML.")],
     broker: BrokerOption = None,
     timezone: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Zone of local times that carry no offset, e.g. Europe/Rome. Most carts write local time."
+            help="Zone of local times that carry no offset, e.g. Europe/Rome; default DIASTOLE_TIMEZONE."
         ),
-    ] = "UTC",
+    ] = None,
     acquired_at: Annotated[
         str | None, typer.Option(help="Start of the recording (ISO 8601), for files that give none.")
     ] = None,
@@ -38,11 +36,15 @@ def publish(
     ward: Annotated[str, typer.Option(help="Ward, over what the file says.")] = "",
     stat: Annotated[bool, typer.Option("--stat", help="Score these before routine ECGs.")] = False,
 ) -> None:
-    """Publish ECG files to ecg.recorded.v1 and wait until Kafka has them.
+    """Publish ECG files: DICOM, WFDB, HL7 aECG.
 
-    Publishing a file again is harmless: it gets the same id. Exit code 1 when any file was refused.
+    Each is on ecg.recorded.v1 when it is said to be. Publishing a file again is harmless: it gets the same
+    id. Exit code 1 when any file was refused.
+
+    Example: diastole publish cart/*.dcm --timezone Europe/Rome --ward W3
     """
-    zone = parse_zone(timezone)
+    settings = prepared(broker=broker, timezone=timezone)
+    zone = parse_zone(settings.timezone)
     options = ReadOptions(
         timezone=zone,
         acquired_at=parse_acquired_at(acquired_at, zone),
@@ -51,7 +53,7 @@ def publish(
         ward_id=ward,
         urgency=Urgency.STAT if stat else Urgency.ROUTINE,
     )
-    refused = run(_publish_all(files, options, prepared(broker=broker)))
+    refused = run(_publish_all(files, options, settings))
     if refused:
         raise typer.Exit(code=1)
 
@@ -90,23 +92,30 @@ def parse_acquired_at(text: str | None, zone: tzinfo) -> datetime | None:
 
 
 async def _publish_all(files: list[Path], options: ReadOptions, settings: Settings) -> int:
+    # Imported here: readers and Kafka's client take half a second, which other commands need not wait.
+    from streams.feeds.publish import open_publisher
+    from streams.feeds.read import read_noted
+
     refused = 0
     console, problems = out(), err()
     async with open_publisher(settings.broker, build_codec(settings)) as publisher:
         for path in files:
             try:
-                ecg = read(path, options)
-                at = await publisher.publish(ecg)
+                reading = read_noted(path, options)
+                at = await publisher.publish(reading.ecg)
             except PoisonError as error:
                 refused += 1
-                _say_refused(problems, path, error)
+                _say(problems, f"refused {path.name}: {error}")
                 continue
+            ecg = reading.ecg
             where = f"{at.topic}[{at.partition}]@{at.offset}"
             leads = f"{len(ecg.lead_names)} leads at {ecg.sample_rate_hz:g} Hz"
             said = f"published {path.name} as {at.ecg_id} ({ecg.source_format}, {leads}) to {where}"
-            console.print(said, markup=False, soft_wrap=True)
+            _say(console, said)
+            for note in reading.notes:
+                _say(problems, f"note on {path.name}: {note}")
     return refused
 
 
-def _say_refused(console: Console, path: Path, error: PoisonError) -> None:
-    console.print(f"refused {path.name}: {error}", markup=False, soft_wrap=True)
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, soft_wrap=True)

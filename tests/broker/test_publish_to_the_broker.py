@@ -106,15 +106,22 @@ async def test_the_commands_publish_and_tail(embedded_broker: RunningBroker, tmp
     report = tmp_path / "report.pdf"
     report.write_bytes(b"%PDF-1.7")
 
-    published = diastole("publish", str(report), str(SAMPLE), *at)
+    odd = tmp_path / "odd.xml"
+    odd.write_text('<?xml version="1.0" encoding="Shift_JIS"?><AnnotatedECG xmlns="urn:hl7-org:v3"/>')
+
+    published = diastole("publish", str(report), str(odd), str(SAMPLE), "--timezone", "Europe/Rome", *at)
 
     assert published.returncode == 1
     assert published.stdout.startswith("published waveform_ecg.dcm as ")
     assert "refused report.pdf: format not recognised" in published.stderr
+    assert "refused odd.xml: XML in an encoding that is not read" in published.stderr
+    assert "note on waveform_ecg.dcm: time carries no zone, read as Europe/Rome" in published.stderr
+    assert "Traceback" not in published.stderr
     assert "642341" not in published.stdout + published.stderr
     tailed = diastole("tail", ECG_RECORDED, "--from-beginning", "--json", "--count", "1", *at)
     line = json.loads(tailed.stdout)
     assert (line["type"], line["record"]["source_format"]) == ("EcgRecorded", "DICOM")
+    assert line["record"]["acquired_at"].startswith("2013-01-25T09:59:19")
     assert line["record"]["samples"] == "int16 (12, 10000)"
     readable = diastole("tail", ECG_RECORDED, "--from-beginning", "--count", "1", *at)
     assert "12 leads, 10.0 s at 1000 Hz, DICOM" in readable.stdout

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.leads import LEADS_12
 from schemas.recorded import Sex
-from streams.feeds.read import read
+from streams.feeds.read import read, read_noted
 from streams.feeds.readers.options import ReadOptions
 from streams.feeds.refusal import FeedRefusedError
 
@@ -19,6 +19,7 @@ def document(
     unit: str = "uV",
     head: str = "20021122091000",
     patient: str = '<id root="1.2.3" extension="S1"/>',
+    document_id: str = '<id root="abc" extension="e1"/>',
 ) -> str:
     sequences = "".join(
         f"""<component><sequence><code code="MDC_ECG_LEAD_{lead.upper()}"/><value>
@@ -26,7 +27,7 @@ def document(
         <digits>{" ".join(str(row * 10 + k) for k in range(20))}</digits></value></sequence></component>"""
         for row, lead in enumerate(leads)
     )
-    return f"""<?xml version="1.0"?><AnnotatedECG xmlns="urn:hl7-org:v3"><id root="abc" extension="e1"/>
+    return f"""<?xml version="1.0"?><AnnotatedECG xmlns="urn:hl7-org:v3">{document_id}
     <componentOf><timepointEvent><componentOf><subjectAssignment><subject><trialSubject>{patient}
     <subjectDemographicPerson><administrativeGenderCode code="F"/><birthTime value="19530508"/>
     </subjectDemographicPerson></trialSubject></subject></subjectAssignment></componentOf></timepointEvent>
@@ -54,7 +55,7 @@ def test_the_fda_sample_is_read_whole(shared_ecg: Path) -> None:
 
 
 def test_a_document_without_a_twelve_lead_waveform_is_refused(shared_ecg: Path) -> None:
-    with pytest.raises(FeedRefusedError, match="missing I, V1"):
+    with pytest.raises(FeedRefusedError, match=r"found II .*missing I, III, aVR, aVL, aVF, V1"):
         read(shared_ecg / "aecg" / "minimum_no_waveform.xml")
 
 
@@ -87,6 +88,13 @@ def test_two_limb_leads_are_enough_since_the_others_derive_from_them(tmp_path: P
         (document(scale="wide"), "not numbers"),
         (document(scale="-1"), "above 0"),
         (document(head="20021122"), "--acquired-at"),
+        (document(head="20021122091000+9900"), "--acquired-at"),
+        (document(head="20021122091000+0160"), "--acquired-at"),
+        (document(head="00010101000000+1400"), "beyond the calendar"),
+        (document(unit="1e999"), "'1e999'"),
+        (document(scale="1e999"), "above 0"),
+        (document(scale="1e300"), "uv_per_unit must lie"),
+        (document().replace('"2" unit="ms"', '"1e-400" unit="ms"'), "no time step"),
         (document(patient=""), "--patient-id"),
         (document().replace("AnnotatedECG", "RestingECG"), "not an HL7 AnnotatedECG"),
         (document()[:-40], "not well-formed"),
@@ -123,3 +131,83 @@ def test_unknown_formats_are_refused_by_name_of_the_known_ones(tmp_path: Path, c
 def test_a_missing_file_is_refused_not_raised(tmp_path: Path) -> None:
     with pytest.raises(FeedRefusedError, match="cannot be opened"):
         read(tmp_path / "absent.dcm")
+
+
+@pytest.mark.parametrize("encoding", ["Shift_JIS", "GB18030", "klingon"])
+def test_an_encoding_that_cannot_be_read_is_refused_with_the_one_that_can(
+    tmp_path: Path, encoding: str
+) -> None:
+    text = document().replace('<?xml version="1.0"?>', f'<?xml version="1.0" encoding="{encoding}"?>')
+    with pytest.raises(FeedRefusedError, match="UTF-8"):
+        read(written(tmp_path, text))
+
+
+def test_a_local_time_is_noted_with_the_zone_it_was_read_in(tmp_path: Path) -> None:
+    reading = read_noted(written(tmp_path, document()), ReadOptions(timezone=ZoneInfo("Asia/Tokyo")))
+    assert reading.notes == ("time carries no zone, read as Asia/Tokyo",)
+    assert reading.ecg.acquired_at == datetime(2002, 11, 22, 0, 10, tzinfo=UTC)
+
+    stated = read_noted(written(tmp_path, document(head="20021122091000+0900")))
+    assert stated.notes == ()
+    assert stated.ecg.acquired_at == reading.ecg.acquired_at
+
+
+def test_an_auxiliary_channel_costs_itself_and_is_noted(tmp_path: Path) -> None:
+    alone = read(written(tmp_path, document()))
+    names = (*LEADS_12, "RESPIRATION_IMPEDANCE_OF_THE_CHEST", "X", "V7", "PACE", "A", "B", "C")
+    text = document(names)
+    respiration = text.index("MDC_ECG_LEAD_RESPIRATION")
+    text = text[:respiration] + text[respiration:].replace('"uV"', '"Ohm"', 2).replace(
+        "<digits>", "<digits>99", 1
+    )
+
+    reading = read_noted(written(tmp_path, text))
+
+    assert reading.ecg.lead_names == LEADS_12
+    assert reading.ecg.uv_per_unit == alone.uv_per_unit == 2.5
+    np.testing.assert_array_equal(reading.ecg.samples, alone.samples)
+    assert "MDC_ECG_LEAD_PACE" in reading.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("document_id", "source_uid"),
+    [
+        ('<id root="2.16.840.1" extension="7"/>', "2.16.840.1^7"),
+        ('<id root="61d1a24f-b47e-41aa-ae95-f8ac302f4eeb"/>', "61d1a24f-b47e-41aa-ae95-f8ac302f4eeb"),
+        ('<id root="2.16.840.1"/>', ""),
+        ('<id root="00000000-0000-0000-0000-000000000000"/>', ""),
+        ('<id extension="7"/>', ""),
+        ("", ""),
+    ],
+)
+def test_only_an_id_of_this_one_document_is_its_uid(
+    tmp_path: Path, document_id: str, source_uid: str
+) -> None:
+    assert read(written(tmp_path, document(document_id=document_id))).source_uid == source_uid
+
+
+def test_an_exporters_constant_root_does_not_make_two_ecgs_one(tmp_path: Path) -> None:
+    constant = '<id root="2.16.840.1.113883.3.1"/>'
+    first = read(written(tmp_path, document(document_id=constant)))
+    later = read(written(tmp_path, document(document_id=constant, head="20021122091500")))
+    assert first.ecg_id != later.ecg_id
+
+
+@pytest.mark.parametrize(
+    ("age", "unit", "expected"), [("18", "mo", 1.5), ("46", "a", 46.0), ("nan", "a", 49.0), ("-4", "a", None)]
+)
+def test_a_reported_age_comes_in_years_whatever_its_unit(
+    tmp_path: Path, age: str, unit: str, expected: float | None
+) -> None:
+    reported = (
+        f'<relatedObservation><code code="21612-7"/><value value="{age}" unit="{unit}"/></relatedObservation>'
+    )
+    text = document().replace("<component><series>", reported + "<component><series>")
+    reading = read_noted(written(tmp_path, text))
+    assert reading.ecg.age_years == expected
+    assert any("age" in note for note in reading.notes) == (expected is None)
+
+
+def test_the_age_at_a_given_moment_of_acquisition_comes_from_the_birth_date(tmp_path: Path) -> None:
+    given = ReadOptions(acquired_at=datetime(2003, 6, 1, tzinfo=UTC))
+    assert read(written(tmp_path, document(head="")), given).age_years == 50.0

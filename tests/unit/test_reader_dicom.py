@@ -1,3 +1,4 @@
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ from pydicom.sequence import Sequence
 
 from schemas.leads import LEADS_12
 from schemas.recorded import Sex
-from streams.feeds.read import read
+from streams.feeds.read import read, read_noted
 from streams.feeds.readers.options import ReadOptions
 from streams.feeds.refusal import FeedRefusedError
 
@@ -147,6 +148,23 @@ def _a_lead_short(dataset: Dataset) -> None:
     channel.ChannelSourceSequence[0].CodeMeaning = "Lead X"
 
 
+def _padded(dataset: Dataset) -> None:
+    group = dataset.WaveformSequence[0]
+    counts = np.frombuffer(group.WaveformData, dtype="<i2").reshape(-1, 12).copy()
+    counts[500:506, 1] = -32768
+    group.WaveformData = counts.tobytes()
+    group.add_new("WaveformPaddingValue", "OW", np.int16(-32768).tobytes())
+
+
+def _companded(dataset: Dataset) -> None:
+    dataset.WaveformSequence[0].WaveformBitsAllocated = 8
+    dataset.WaveformSequence[0].WaveformSampleInterpretation = "MB"
+
+
+def _a_zone_that_is_none(dataset: Dataset) -> None:
+    dataset.TimezoneOffsetFromUTC = "+9900"
+
+
 def _fewer_samples_than_promised(dataset: Dataset) -> None:
     dataset.WaveformSequence[0].WaveformData = dataset.WaveformSequence[0].WaveformData[:1000]
 
@@ -159,6 +177,9 @@ def _fewer_samples_than_promised(dataset: Dataset) -> None:
         (_no_sensitivity, "no sensitivity"),
         (_degrees, "'Cel'"),
         (_a_lead_short, "missing V3"),
+        (_padded, "6 of its samples are padding"),
+        (_companded, "linear samples"),
+        (_a_zone_that_is_none, "Timezone Offset From UTC"),
         (_fewer_samples_than_promised, "damaged or incomplete"),
     ],
 )
@@ -171,33 +192,47 @@ def test_what_cannot_become_an_ecg_is_refused_with_the_reason(
     assert "642341" not in str(refusal.value)
 
 
-def test_every_truncation_is_refused_or_read_whole(tmp_path: Path) -> None:
-    content = SAMPLE.read_bytes()
+def _add_channel(dataset: Dataset, unit: str, meaning: str) -> None:
+    """Put one more channel before the leads, loud and in ``unit``."""
+    group = dataset.WaveformSequence[0]
+    counts = np.frombuffer(group.WaveformData, dtype="<i2").reshape(-1, 12)
+    loud = np.full((len(counts), 1), -32768, dtype=np.int16)
+    group.WaveformData = np.hstack([loud, counts]).tobytes()
+    group.NumberOfWaveformChannels = 13
+    channel = deepcopy(group.ChannelDefinitionSequence[0])
+    channel.ChannelSensitivity = "244"
+    channel.ChannelSensitivityUnitsSequence[0].CodeValue = unit
+    channel.ChannelSourceSequence[0].CodeValue = "5.6.3-9-0"
+    channel.ChannelSourceSequence[0].CodeMeaning = meaning
+    group.ChannelDefinitionSequence.insert(0, channel)
+
+
+@pytest.mark.parametrize("unit", ["uV", "Ohm"])
+def test_an_auxiliary_channel_costs_itself_alone(dataset: Dataset, tmp_path: Path, unit: str) -> None:
+    _add_channel(dataset, unit, "Respiration by impedance of the chest")
+    dataset.WaveformSequence[0].add_new("WaveformPaddingValue", "OW", np.int16(-32768).tobytes())
+    reading = read_noted(saved(dataset, tmp_path))
     whole = read(SAMPLE)
-    path = tmp_path / "cut.dcm"
-    for n_bytes in range(140, len(content), 9973):
-        path.write_bytes(content[:n_bytes])
-        try:
-            ecg = read(path)
-        except FeedRefusedError:
-            continue
-        np.testing.assert_array_equal(ecg.samples, whole.samples)
+    assert reading.ecg.lead_names == LEADS_12
+    assert reading.ecg.uv_per_unit == whole.uv_per_unit
+    np.testing.assert_array_equal(reading.ecg.samples, whole.samples)
+    assert "Respiration by impedance…" in reading.notes[-1]
 
 
-def test_flipped_bytes_never_raise_anything_but_a_refusal(tmp_path: Path) -> None:
-    content = np.frombuffer(SAMPLE.read_bytes(), dtype=np.uint8)
-    rng = np.random.default_rng(11)
-    path = tmp_path / "flipped.dcm"
-    refusals: list[str] = []
-    for _ in range(60):
-        flipped = content.copy()
-        # Most of the file is samples, where any value is lawful: aim at the structure around them.
-        places = np.concatenate([rng.integers(132, 9000, 20), rng.integers(132, content.size, 5)])
-        flipped[places] = rng.integers(0, 256, places.size)
-        path.write_bytes(flipped.tobytes())
-        try:
-            read(path)
-        except FeedRefusedError as refusal:
-            refusals.append(str(refusal))
-    assert len(refusals) > 20
-    assert not any("642341" in refusal for refusal in refusals)
+def test_a_padding_value_that_does_not_occur_changes_nothing(dataset: Dataset, tmp_path: Path) -> None:
+    dataset.WaveformSequence[0].add_new("WaveformPaddingValue", "OW", np.int16(-32768).tobytes())
+    np.testing.assert_array_equal(read(saved(dataset, tmp_path)).samples, read(SAMPLE).samples)
+
+
+def test_the_zone_a_local_time_was_read_in_is_noted(dataset: Dataset, tmp_path: Path) -> None:
+    rome = ReadOptions(timezone=ZoneInfo("Europe/Rome"))
+    assert read_noted(SAMPLE, rome).notes == ("time carries no zone, read as Europe/Rome",)
+    dataset.TimezoneOffsetFromUTC = "+0100"
+    assert read_noted(saved(dataset, tmp_path), rome).notes == ()
+
+
+def test_an_age_nobody_has_is_read_as_unknown_and_noted(dataset: Dataset, tmp_path: Path) -> None:
+    dataset.PatientAge = "999Y"
+    reading = read_noted(saved(dataset, tmp_path))
+    assert reading.ecg.age_years is None
+    assert "its age is none a person can have, read as unknown" in reading.notes

@@ -21,9 +21,9 @@ def test_channels_of_one_scale_come_through_unchanged(counts: list[int], uv_per_
 
 
 @given(
-    st.lists(st.integers(-(2**23), 2**23), min_size=1, max_size=20),
-    st.floats(0.001, 10.0),
-    st.floats(0.001, 10.0),
+    st.lists(st.integers(-(2**23), 2**23), min_size=1, max_size=20),  # × 0.03 µV = 252 mV at most
+    st.floats(0.001, 0.03),
+    st.floats(0.001, 0.03),
     st.floats(-5000.0, 5000.0),
 )
 def test_no_sample_moves_by_more_than_half_a_unit_or_wraps(
@@ -50,3 +50,27 @@ def test_a_scale_that_is_no_positive_number_is_refused(uv_per_count: float) -> N
 def test_a_baseline_that_is_no_number_is_refused() -> None:
     with pytest.raises(FeedRefusedError, match="baseline of lead I"):
         to_one_scale([channel([1], 1.0, float("nan"))])
+
+
+def test_a_scale_is_never_coarsened_beyond_ten_microvolts_without_a_word() -> None:
+    quiet, loud = channel([5, -5]), channel([2**23, 0], name="V6")
+    with pytest.raises(FeedRefusedError, match="more than 16 bits hold at 10 µV"):
+        to_one_scale([quiet, loud])
+    coarse, samples = to_one_scale([channel([5, -5], 244.0)])  # coarse at its source: nothing is lost here
+    assert (coarse, samples.tolist()) == (244.0, [[5, -5]])
+
+
+def test_an_inverted_lead_is_turned_back() -> None:
+    inverted = Channel(name="aVR", counts=np.array([3, -4]), uv_per_count=2.0, offset_uv=2.0, sign=-1.0)
+    uv_per_unit, samples = to_one_scale([inverted])
+    assert (uv_per_unit, samples.tolist()) == (2.0, [[-4, 3]])
+
+
+def test_leads_without_samples_are_refused() -> None:
+    with pytest.raises(FeedRefusedError, match="no samples"):
+        to_one_scale([channel([])])
+
+
+def test_a_product_beyond_all_floats_is_refused_and_no_warning() -> None:
+    with pytest.raises(FeedRefusedError, match="inf mV"):
+        to_one_scale([channel([10**18], 1e300)])

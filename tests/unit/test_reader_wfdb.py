@@ -7,8 +7,9 @@ import wfdb
 
 from schemas.leads import LEADS_12
 from schemas.recorded import Sex
-from streams.feeds.read import read
+from streams.feeds.read import read, read_noted
 from streams.feeds.readers.options import ReadOptions
+from streams.feeds.readers.wfdb import _require_no_gaps
 from streams.feeds.refusal import FeedRefusedError
 
 GIVEN = ReadOptions(patient_id="P1", acquired_at=datetime(1990, 10, 1, tzinfo=UTC))
@@ -33,11 +34,13 @@ def write_record(folder: Path, name: str = "r1", gain: float = 1000.0, **changes
 
 def test_samples_equal_wfdbs_own_millivolts(shared_ecg: Path) -> None:
     path = shared_ecg / "wfdb" / "s0010_re.hea"
-    ecg = read(path, GIVEN)
+    reading = read_noted(path, GIVEN)
+    ecg = reading.ecg
 
-    millivolts = wfdb.rdrecord(str(path.with_suffix(""))).p_signal.T  # (15, 38400)
+    millivolts = wfdb.rdrecord(str(path.with_suffix(""))).p_signal.T[:12]  # (12, 38400)
     np.testing.assert_allclose(ecg.samples * ecg.uv_per_unit, millivolts * 1000.0, atol=1e-9)
-    assert ecg.lead_names == (*LEADS_12, "vx", "vy", "vz")
+    assert ecg.lead_names == LEADS_12
+    assert reading.notes == ("left out what is none of the twelve leads: vx, vy, vz",)
     assert (ecg.age_years, ecg.sex, ecg.sample_rate_hz) == (81.0, Sex.FEMALE, 1000.0)
 
 
@@ -80,7 +83,7 @@ def test_a_header_without_its_signal_file_names_the_missing_file(tmp_path: Path)
 def test_a_signal_file_cut_short_is_refused(tmp_path: Path) -> None:
     path = write_record(tmp_path)
     (tmp_path / "r1.dat").write_bytes((tmp_path / "r1.dat").read_bytes()[:500])
-    with pytest.raises(FeedRefusedError, match="damaged WFDB"):
+    with pytest.raises(FeedRefusedError, match="damaged or incomplete WFDB"):
         read(path, GIVEN)
 
 
@@ -92,3 +95,91 @@ def test_a_voltage_in_other_units_is_refused(tmp_path: Path) -> None:
 def test_the_same_record_read_twice_has_the_same_id(tmp_path: Path) -> None:
     path = write_record(tmp_path)
     assert read(path, GIVEN).ecg_id == read(path, GIVEN).ecg_id
+
+
+@pytest.mark.parametrize(("storage_format", "no_sample"), [("80", -128), ("212", -2048), ("24", -(2**23))])
+def test_a_gap_is_seen_in_every_storage_format(tmp_path: Path, storage_format: str, no_sample: int) -> None:
+    counts = np.random.default_rng(5).integers(-100, 100, size=(1000, 12))
+    counts[10:15, 7] = no_sample
+    with pytest.raises(FeedRefusedError, match="5 samples of lead V2"):
+        read(write_record(tmp_path, d_signal=counts, fmt=[storage_format] * 12), GIVEN)
+
+
+@pytest.mark.parametrize(
+    ("storage_format", "no_sample"),
+    [("508", -128), ("516", -32768), ("524", -(2**23)), ("160", -32768), ("8", None)],
+)
+def test_formats_wfdb_cannot_write_are_known_by_their_mark_too(
+    storage_format: str, no_sample: int | None
+) -> None:
+    counts = np.array([0, -128, -32768, -(2**23)])
+    if no_sample is None:
+        return _require_no_gaps(counts, storage_format, "V2")
+    with pytest.raises(FeedRefusedError, match="1 samples of lead V2"):
+        _require_no_gaps(counts, storage_format, "V2")
+    return None
+
+
+def with_channel(counts: np.ndarray, name: str, unit: str) -> dict[str, object]:
+    ecg = np.random.default_rng(3).integers(-2000, 2000, size=(1000, 12))
+    return {
+        "d_signal": np.column_stack([counts, ecg]),
+        "sig_name": [name, *LEADS_12],
+        "units": [unit, *["mV"] * 12],
+        "fmt": ["16"] * 13,
+        "adc_gain": [0.004, *[1000.0] * 12],
+        "baseline": [0] * 13,
+    }
+
+
+def test_an_auxiliary_channel_neither_refuses_nor_coarsens_the_ecg(tmp_path: Path) -> None:
+    alone = read(write_record(tmp_path, "alone"), GIVEN)
+    loud = np.full(1000, 32000)
+    loud[3] = -32768  # and a gap in it
+    for unit, name in (("mV", "RESP"), ("NU", "Pleth"), ("mmHg", "arterial blood pressure")):
+        ecg = read(write_record(tmp_path, "with", **with_channel(loud, name, unit)), GIVEN)
+        assert ecg.lead_names == LEADS_12
+        assert ecg.uv_per_unit == alone.uv_per_unit
+        np.testing.assert_array_equal(ecg.samples, alone.samples)
+
+
+def test_an_inverted_avr_is_turned_back(tmp_path: Path) -> None:
+    cabrera = [name if name != "aVR" else "-aVR" for name in LEADS_12]
+    plain = read(write_record(tmp_path, "plain"), GIVEN)
+    ecg = read(write_record(tmp_path, "cabrera", sig_name=cabrera), GIVEN)
+    assert ecg.lead_names == LEADS_12
+    np.testing.assert_array_equal(ecg.samples[3], -plain.samples[3])
+    np.testing.assert_array_equal(np.delete(ecg.samples, 3, 0), np.delete(plain.samples, 3, 0))
+
+
+def test_a_slower_channel_beside_the_leads_does_not_average_them(tmp_path: Path) -> None:
+    counts = np.random.default_rng(3).integers(-2000, 2000, size=(1000, 12))
+    wfdb.wrsamp(
+        "framed",
+        fs=100,
+        units=["mV"] * 12 + ["NU"],
+        sig_name=[*LEADS_12, "RESP"],
+        e_d_signal=[*counts.T, np.arange(250)],
+        samps_per_frame=[4] * 12 + [1],
+        fmt=["16"] * 13,
+        adc_gain=[1000.0] * 13,
+        baseline=[0] * 13,
+        write_dir=str(tmp_path),
+    )
+    ecg = read(tmp_path / "framed.hea", GIVEN)
+    assert ecg.sample_rate_hz == 400.0
+    np.testing.assert_array_equal(ecg.samples, counts.T)
+
+
+@pytest.mark.parametrize("elsewhere", ["../r1.dat", "/etc/hosts", "s3://bucket/r1.dat", "..\\r1.dat"])
+def test_a_header_cannot_point_to_other_places(tmp_path: Path, elsewhere: str) -> None:
+    path = write_record(tmp_path)
+    path.write_text(path.read_text().replace("r1.dat", elsewhere))
+    with pytest.raises(FeedRefusedError, match="damaged or incomplete WFDB"):
+        read(path, GIVEN)
+
+
+def test_a_header_without_signals_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "none.hea").write_text("none 0 500 5000\n")
+    with pytest.raises(FeedRefusedError, match="of no signal"):
+        read(tmp_path / "none.hea", GIVEN)

@@ -1,6 +1,6 @@
 """From what a reader found to the EcgRecorded it publishes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from schemas.errors import InvalidRecordError
 from schemas.identity import ecg_id
+from schemas.invariants import MAX_AGE_YEARS
 from schemas.recorded import EcgRecorded, Sex
-from streams.feeds.readers.leads import require_twelve_leads
+from streams.feeds.readers.leads import require_twelve_leads, shown
 from streams.feeds.readers.options import ReadOptions, require_acquired_at, require_patient_id
 from streams.feeds.readers.scaling import Channel, to_one_scale
 from streams.feeds.refusal import FeedRefusedError
@@ -18,11 +19,22 @@ from streams.feeds.refusal import FeedRefusedError
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Found:
-    """What a reader found in a file, before the operator's options fill the gaps."""
+    """What a reader found in a file, before the operator's options fill the gaps.
+
+    Attributes
+    ----------
+    channels : sequence of Channel
+        Those of the twelve leads alone, under their standard names.
+    left_out : sequence of str
+        The source's names of its other channels.
+    acquired_at : datetime or None
+        Aware, or naive where the source states neither zone nor offset.
+    """
 
     channels: Sequence[Channel]
     sample_rate_hz: float
     source_format: str
+    left_out: Sequence[str] = ()
     acquired_at: datetime | None = None
     patient_id: str = ""
     source_uid: str = ""
@@ -35,7 +47,21 @@ class Found:
     has_pacemaker: bool | None = None
 
 
-def assemble(found: Found, options: ReadOptions) -> EcgRecorded:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reading:
+    """An ECG read from a file, and what the operator should know of how it was read.
+
+    Attributes
+    ----------
+    notes : tuple of str
+        What was assumed or left out; without patient identifiers.
+    """
+
+    ecg: EcgRecorded
+    notes: tuple[str, ...] = ()
+
+
+def assemble(found: Found, options: ReadOptions) -> Reading:
     """Make the record; the same file and options always make the same record with the same id.
 
     Raises
@@ -43,18 +69,34 @@ def assemble(found: Found, options: ReadOptions) -> EcgRecorded:
     FeedRefusedError
         When leads, rate, time or patient are missing.
     """
-    names = tuple(channel.name for channel in found.channels)
     if not found.sample_rate_hz > 0.0:
-        raise FeedRefusedError(f"its sampling rate is {found.sample_rate_hz} Hz, expected above 0")
+        raise FeedRefusedError(
+            f"its sampling rate is {found.sample_rate_hz} Hz, expected above 0; export it again"
+        )
+    leads = [channel.name for channel in found.channels]
     n_samples = found.channels[0].counts.size if found.channels else 0
-    require_twelve_leads(names, n_samples, found.sample_rate_hz)
+    require_twelve_leads([*leads, *found.left_out], n_samples / found.sample_rate_hz)
     patient_id = require_patient_id(found.patient_id, options)
     acquired_at = require_acquired_at(found.acquired_at, options)
     uv_per_unit, samples = to_one_scale(found.channels)
     try:
-        return _record(found, options, patient_id, acquired_at, uv_per_unit, samples)
+        ecg = _record(found, options, patient_id, acquired_at, uv_per_unit, samples)
     except InvalidRecordError as error:
-        raise FeedRefusedError(f"it breaks a rule of the record: {error}") from None
+        raise FeedRefusedError(f"it breaks a rule of the record: {error}; correct it at its source") from None
+    return Reading(ecg=ecg, notes=tuple(_notes(found, options)))
+
+
+def _notes(found: Found, options: ReadOptions) -> Iterator[str]:
+    if found.acquired_at is not None and found.acquired_at.tzinfo is None:
+        yield f"time carries no zone, read as {options.timezone}"
+    if found.left_out:
+        yield f"left out what is none of the twelve leads: {', '.join(map(shown, found.left_out))}"
+    if found.age_years is not None and _possible_age(found.age_years) is None:
+        yield "its age is none a person can have, read as unknown"
+
+
+def _possible_age(age_years: float | None) -> float | None:
+    return age_years if age_years is not None and 0.0 <= age_years <= MAX_AGE_YEARS else None
 
 
 def _record(
@@ -78,7 +120,7 @@ def _record(
         site_id=options.site_id or found.site_id,
         ward_id=options.ward_id or found.ward_id,
         device_id=found.device_id,
-        age_years=found.age_years,
+        age_years=_possible_age(found.age_years),
         sex=found.sex,
         has_pacemaker=found.has_pacemaker,
         urgency=options.urgency,

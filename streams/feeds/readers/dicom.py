@@ -1,46 +1,38 @@
 """DICOM ECG waveforms: 12-Lead and General ECG Waveform Storage (PS3.3 A.34, C.10.9)."""
 
-import struct
-import warnings
-import zlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.waveforms.numpy_handler import multiplex_array
 
-from schemas.recorded import EcgRecorded, Sex
+from schemas.recorded import Sex
 from streams.feeds.readers.age import age_from_birth, age_from_string
-from streams.feeds.readers.assembly import Found, assemble
-from streams.feeds.readers.leads import missing_leads, name_of_number, standard_name
-from streams.feeds.readers.options import ReadOptions, parse_moment, utc_offset
+from streams.feeds.readers.assembly import Found, Reading, assemble
+from streams.feeds.readers.leads import Picked, missing_leads, pick_leads
+from streams.feeds.readers.moments import parse_moment, utc_offset
+from streams.feeds.readers.options import ReadOptions
 from streams.feeds.readers.scaling import Channel, microvolts_per
 from streams.feeds.refusal import FeedRefusedError
 
-#: What pydicom raises on broken files: it parses lazily and fails where it happens to stumble.
-_PYDICOM_STUMBLES: Final = (
-    AttributeError,
-    LookupError,
-    ValueError,
-    TypeError,
-    ArithmeticError,
-    OSError,
-    EOFError,
-    NotImplementedError,
-    RecursionError,
-    struct.error,
-    zlib.error,
-)
-
 _SEX: Final = {"F": Sex.FEMALE, "M": Sex.MALE}
 
+#: Lead numbers of SCP-ECG (EN 1064 table 5) and, the same, of ISO/IEEE 11073-10101 (MDC 2:n).
+_BY_NUMBER: Final = {
+    1: "I", 2: "II", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF",
+    3: "V1", 4: "V2", 5: "V3", 6: "V4", 7: "V5", 8: "V6",
+}  # fmt: skip
 
-def read_dicom(path: Path, options: ReadOptions) -> EcgRecorded:
+#: Sample interpretations (PS3.3 C.10.9.1.5) that are counts. MB and AB are companded: not linear in voltage.
+_LINEAR: Final = frozenset({"SB", "UB", "SS", "US", "SL", "UL", "SV", "UV"})
+
+
+def read_dicom(path: Path, options: ReadOptions) -> Reading:
     """Read the rhythm recording of a DICOM ECG.
 
     Samples are taken as stored; sensitivities only set the scale. Of several multiplex groups the longest
@@ -49,18 +41,14 @@ def read_dicom(path: Path, options: ReadOptions) -> EcgRecorded:
     Raises
     ------
     FeedRefusedError
-        When it is no DICOM file, carries no 12-lead waveform, or lacks time or patient.
+        When it is no DICOM file, carries no 12-lead waveform, has padded samples, or lacks time or patient.
     """
     try:
-        # pydicom's warnings quote the values they are about, and those are a patient's.
-        with warnings.catch_warnings(action="ignore"):
-            return assemble(_found(pydicom.dcmread(path), options), options)
+        return assemble(_found(pydicom.dcmread(path), options), options)
     except InvalidDicomError:
         raise FeedRefusedError("not a DICOM file: the preamble is missing; export it again") from None
-    except _PYDICOM_STUMBLES as error:
-        raise FeedRefusedError(
-            f"damaged or incomplete DICOM ({type(error).__name__}); export it again"
-        ) from None
+    except BytesLengthException:  # the one error of pydicom that derives from Exception itself
+        raise FeedRefusedError("damaged or incomplete DICOM (wrong lengths); export it again") from None
 
 
 def _found(dataset: Dataset, options: ReadOptions) -> Found:
@@ -68,9 +56,13 @@ def _found(dataset: Dataset, options: ReadOptions) -> Found:
         raise FeedRefusedError("a DICOM file without a waveform; send the 12-lead ECG waveform object")
     index = _choose_group(dataset.WaveformSequence)
     group = dataset.WaveformSequence[index]
-    acquired_at = _acquired_at(dataset, group, options)
+    acquired_at = _acquired_at(dataset, group)
+    names = _lead_names(group)
+    picked = pick_leads(names)
+    columns = {pick.column for pick in picked}
     return Found(
-        channels=_channels(dataset, index),
+        channels=_channels(dataset, index, picked),
+        left_out=tuple(name for column, name in enumerate(names) if column not in columns),
         sample_rate_hz=float(group.SamplingFrequency),
         source_format="DICOM",
         acquired_at=acquired_at,
@@ -81,7 +73,7 @@ def _found(dataset: Dataset, options: ReadOptions) -> Found:
         ward_id=_text(dataset, "CurrentPatientLocation"),
         device_id=_text(dataset, "DeviceSerialNumber")
         or _text(dataset, "ManufacturerModelName", "StationName"),
-        age_years=_age_years(dataset, acquired_at),
+        age_years=_age_years(dataset, acquired_at or options.acquired_at),
         sex=_SEX.get(_text(dataset, "PatientSex"), Sex.UNKNOWN),
         has_pacemaker=_has_pacemaker(dataset),
     )
@@ -120,46 +112,77 @@ def _lead_name(channel: Dataset) -> str:
     # SCPECG writes 5.6.3-9-<number>, MDC writes 2:<number>; the meaning is free text, so it comes second.
     for prefix in ("5.6.3-9-", "2:"):
         number = str(source.CodeValue).removeprefix(prefix)
-        if number != str(source.CodeValue) and number.isdigit() and (name := name_of_number(int(number))):
-            return name
-    return standard_name(str(source.get("CodeMeaning", "") or source.CodeValue))
+        if number != str(source.CodeValue) and number.isdecimal() and int(number) in _BY_NUMBER:
+            return _BY_NUMBER[int(number)]
+    return str(source.get("CodeMeaning", "") or source.CodeValue)
 
 
-def _channels(dataset: Dataset, index: int) -> tuple[Channel, ...]:
+def _channels(dataset: Dataset, index: int, picked: Sequence[Picked]) -> tuple[Channel, ...]:
     group = dataset.WaveformSequence[index]
+    if str(group.WaveformSampleInterpretation) not in _LINEAR:
+        raise FeedRefusedError("its samples are companded (MB or AB); export it with linear samples")
     counts = multiplex_array(dataset, index, as_raw=True)  # (n_samples, n_channels)
     definitions = group.ChannelDefinitionSequence
     if counts.shape[1] != len(definitions):
         raise FeedRefusedError("the number of channels and of their definitions differ; export it again")
-    return tuple(_channel(d, counts[:, column]) for column, d in enumerate(definitions))
+    _require_no_padding(counts[:, [pick.column for pick in picked]], group)
+    return tuple(_channel(definitions[pick.column], counts[:, pick.column], pick) for pick in picked)
 
 
-def _channel(definition: Dataset, counts: "np.ndarray[Any, Any]") -> Channel:
+def _require_no_padding(counts: "np.ndarray[Any, Any]", group: Dataset) -> None:
+    """Refuse samples that bear the group's Waveform Padding Value: nothing was recorded there."""
+    padding = group.get("WaveformPaddingValue")
+    if padding is None or padding == b"":
+        return
+    # OB or OW: the bytes of one sample, and one more where that makes their number even
+    if isinstance(padding, bytes):
+        padding = int(np.frombuffer(padding, counts.dtype, count=1)[0])
+    n_padded = int(np.count_nonzero(counts == padding))
+    if n_padded:
+        raise FeedRefusedError(
+            f"{n_padded} of its samples are padding, not recorded; export a recording without gaps"
+        )
+
+
+def _channel(definition: Dataset, counts: "np.ndarray[Any, Any]", pick: Picked) -> Channel:
     if "ChannelSensitivity" not in definition:
         raise FeedRefusedError("its channels carry no sensitivity, so no voltage; export it with calibration")
     uv_per_sensitivity_unit = microvolts_per(str(definition.ChannelSensitivityUnitsSequence[0].CodeValue))
     correction = float(definition.get("ChannelSensitivityCorrectionFactor", 1.0) or 1.0)
     baseline = float(definition.get("ChannelBaseline", 0.0) or 0.0)
     return Channel(
-        name=_lead_name(definition),
+        name=pick.lead,
         counts=counts.astype(np.int64),
         uv_per_count=float(definition.ChannelSensitivity) * correction * uv_per_sensitivity_unit,
         offset_uv=baseline * uv_per_sensitivity_unit,
+        sign=pick.sign,
     )
 
 
-def _acquired_at(dataset: Dataset, group: Dataset, options: ReadOptions) -> datetime | None:
-    offset = str(dataset.get("TimezoneOffsetFromUTC", "") or "").strip()
-    zone = utc_offset(offset) if offset else options.timezone
+def _acquired_at(dataset: Dataset, group: Dataset) -> datetime | None:
     candidates = (
         _text(dataset, "AcquisitionDateTime"),
         _text(dataset, "AcquisitionDate") + _text(dataset, "AcquisitionTime"),
         _text(dataset, "ContentDate") + _text(dataset, "ContentTime"),
     )
-    moments = (parse_moment(text, zone) for text in candidates)
+    moments = (parse_moment(text) for text in candidates)
     started_at = next((moment for moment in moments if moment is not None), None)
+    if started_at is None:
+        return None
     offset_ms = float(group.get("MultiplexGroupTimeOffset", 0.0) or 0.0)
-    return None if started_at is None else started_at + timedelta(milliseconds=offset_ms)
+    started_at = started_at if started_at.tzinfo else started_at.replace(tzinfo=_zone(dataset))
+    return started_at + timedelta(milliseconds=offset_ms)
+
+
+def _zone(dataset: Dataset) -> tzinfo | None:
+    """Return the zone of all the file's times that carry none themselves (PS3.3 C.12.1.1.8)."""
+    offset = _text(dataset, "TimezoneOffsetFromUTC")
+    zone = utc_offset(offset) if offset else None
+    if offset and zone is None:
+        raise FeedRefusedError(
+            "its Timezone Offset From UTC is none that exists; correct it, or export it without one"
+        )
+    return zone
 
 
 def _age_years(dataset: Dataset, acquired_at: datetime | None) -> float | None:

@@ -1,63 +1,61 @@
-"""The names sources give their leads, and which leads an ECG must carry to be worth taking."""
+"""Which of a source's channels are the twelve leads, and whether they are enough to be worth taking."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from schemas.leads import LEADS_12
+from models.leads import plan_leads, standard_name
 from streams.feeds.refusal import FeedRefusedError
 
-_BY_LOWER: Final = {lead.lower(): lead for lead in LEADS_12}
+#: A name longer than this is cut in a refusal: it may be any text of a damaged file.
+_SHOWN_CHARS: Final = 24
 
-#: Lead numbers of SCP-ECG (EN 1064 table 5) and, the same, of ISO/IEEE 11073-10101 (MDC 2:n).
-_BY_NUMBER: Final = {
-    1: "I",
-    2: "II",
-    3: "V1",
-    4: "V2",
-    5: "V3",
-    6: "V4",
-    7: "V5",
-    8: "V6",
-    61: "III",
-    62: "aVR",
-    63: "aVL",
-    64: "aVF",
-}
-
-_LIMB: Final = frozenset(LEADS_12[:6])
-_CHEST: Final = LEADS_12[6:]
+#: A refusal names at most this many channels; a file of a sleep laboratory has forty.
+_SHOWN_NAMES: Final = 20
 
 
-def standard_name(source_name: str) -> str:
-    """Write a lead's name the standard way where it is one of the twelve, else return it as it came.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picked:
+    """A channel that is one of the twelve leads.
 
-    >>> [standard_name(name) for name in ("Lead I (Einthoven)", "MDC_ECG_LEAD_AVR", "avf", "vx")]
-    ['I', 'aVR', 'aVF', 'vx']
+    Attributes
+    ----------
+    column : int
+        Its place among the source's channels.
+    lead : str
+        Its standard name.
+    sign : float
+        −1 where the source recorded the inverted lead (−aVR of the Cabrera sequence), else 1.
     """
-    name = source_name.strip()
-    bare = name.lower().removeprefix("mdc_ecg_lead_").removeprefix("lead ")
-    return _BY_LOWER.get(bare.split("(")[0].strip(), name)
+
+    column: int
+    lead: str
+    sign: float
 
 
-def name_of_number(lead_number: int) -> str | None:
-    """Return the standard name of an SCP-ECG or MDC lead number; None when it is not one of the twelve."""
-    return _BY_NUMBER.get(lead_number)
+def pick_leads(source_names: Sequence[str]) -> tuple[Picked, ...]:
+    """Pick the channels that are one of the twelve leads, the first of each name, in the source's order.
 
+    All else (Frank's leads, V7, respiration, pressure) is left out before its unit or scale is looked at.
 
-def missing_leads(names: Iterable[str]) -> tuple[str, ...]:
-    """Return which leads are missing for a 12-lead ECG; empty when the twelve are there or can be derived.
-
-    Any two limb leads give the other four (Einthoven, Goldberger); a chest lead comes from nowhere else.
+    >>> [(pick.column, pick.lead, pick.sign) for pick in pick_leads(["RESP", "DII", "-aVR", "ii"])]
+    [(1, 'II', 1.0), (2, 'aVR', -1.0)]
     """
-    present = set(names)
-    absent_chest = tuple(lead for lead in _CHEST if lead not in present)
-    limb = present & _LIMB
-    if len(limb) >= 2:
-        return absent_chest
-    return tuple(lead for lead in ("I", "II") if lead not in limb) + absent_chest
+    picked: dict[str, Picked] = {}
+    for column, source_name in enumerate(source_names):
+        standard = standard_name(source_name)
+        if standard is not None:
+            lead, sign = standard
+            picked.setdefault(lead, Picked(column=column, lead=lead, sign=sign))
+    return tuple(picked.values())
 
 
-def require_twelve_leads(names: Iterable[str], n_samples: int, sample_rate_hz: float) -> None:
+def missing_leads(source_names: Sequence[str]) -> tuple[str, ...]:
+    """Return which of the twelve leads are neither there nor can be derived from those that are."""
+    return plan_leads(tuple(source_names)).missing
+
+
+def require_twelve_leads(source_names: Sequence[str], seconds: float) -> None:
     """Refuse what can never become a 12-lead ECG.
 
     Raises
@@ -65,11 +63,16 @@ def require_twelve_leads(names: Iterable[str], n_samples: int, sample_rate_hz: f
     FeedRefusedError
         Naming what was found and what is missing.
     """
-    found = tuple(names)
-    missing = missing_leads(found)
+    missing = missing_leads(source_names)
     if missing:
-        seconds = n_samples / sample_rate_hz if sample_rate_hz else 0.0
+        found = ", ".join(shown(name) for name in source_names[:_SHOWN_NAMES]) or "no lead"
         raise FeedRefusedError(
-            f"no simultaneous 12-lead recording in it: found {', '.join(found) or 'no lead'} "
+            f"no simultaneous 12-lead recording in it: found {found} "
             f"({seconds:.1f} s), missing {', '.join(missing)}; export the 10 s rhythm recording of all leads"
         )
+
+
+def shown(source_text: str) -> str:
+    """Cut a source's text to what fits a message, without control characters."""
+    printable = "".join(char if char.isprintable() else "?" for char in source_text)
+    return printable if len(printable) <= _SHOWN_CHARS else f"{printable[:_SHOWN_CHARS]}…"

@@ -1,26 +1,26 @@
 """WFDB records (PhysioNet): a ``.hea`` header with its signal files beside it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import wfdb
+from wfdb.io._signal import INVALID_SAMPLE_VALUE
 
-from schemas.recorded import EcgRecorded, Sex
-from streams.feeds.readers.assembly import Found, assemble
-from streams.feeds.readers.leads import standard_name
+from schemas.recorded import Sex
+from streams.feeds.readers.assembly import Found, Reading, assemble
+from streams.feeds.readers.leads import Picked, pick_leads, shown
 from streams.feeds.readers.options import ReadOptions
 from streams.feeds.readers.scaling import Channel, microvolts_per
 from streams.feeds.refusal import FeedRefusedError
 
 _SEX: Final = {"female": Sex.FEMALE, "f": Sex.FEMALE, "male": Sex.MALE, "m": Sex.MALE}
 
-#: What wfdb raises on broken records: it checks little and fails where it happens to stumble.
-_WFDB_STUMBLES: Final = (ValueError, TypeError, IndexError, KeyError, AttributeError, EOFError, OSError)
 
-
-def read_wfdb(path: Path, options: ReadOptions) -> EcgRecorded:
+def read_wfdb(path: Path, options: ReadOptions) -> Reading:
     """Read a WFDB record of one segment.
 
     WFDB headers name no patient and often no date, so both may have to come from the options; dates in
@@ -36,65 +36,77 @@ def read_wfdb(path: Path, options: ReadOptions) -> EcgRecorded:
     FeedRefusedError
         When it cannot be read, has gaps, or lacks leads, time or patient.
     """
-    return assemble(_found(_load(path), options), options)
+    return assemble(_found(_load(path)), options)
 
 
 def _load(path: Path) -> Any:
+    name = str(path.with_suffix(""))
+    header = wfdb.rdheader(name)
+    if not isinstance(header, wfdb.Record) or not header.n_sig:
+        raise FeedRefusedError(
+            "a record of several segments or of no signal; convert it to one segment first"
+        )
     try:
-        record = wfdb.rdrecord(str(path.with_suffix("")), physical=False)
+        # Frames stay as they are: smoothing would average an ECG down to the rate of a slower channel.
+        return wfdb.rdrecord(name, physical=False, smooth_frames=False)
     except FileNotFoundError as error:
-        missing = Path(str(error.filename)).name
-        raise FeedRefusedError(f"the record is incomplete: {missing} is missing beside the header") from error
-    except _WFDB_STUMBLES as error:
-        raise FeedRefusedError(f"damaged WFDB record ({type(error).__name__}); copy it again") from error
-    if not isinstance(record, wfdb.Record) or record.d_signal is None:
-        raise FeedRefusedError("a record of several segments or rates; convert it to one segment first")
-    return record
+        missing = shown(Path(str(error.filename)).name)
+        raise FeedRefusedError(f"the record is incomplete: {missing} is missing beside the header") from None
 
 
-def _found(record: Any, options: ReadOptions) -> Found:
+def _found(record: Any) -> Found:
     comments = _comments(record.comments)
+    names = [str(name) for name in record.sig_name]
+    picked = pick_leads(names)
+    columns = {pick.column for pick in picked}
     return Found(
-        channels=tuple(_channel(record, column) for column in range(record.n_sig)),
-        sample_rate_hz=float(record.fs),
+        channels=tuple(_channel(record, pick) for pick in picked),
+        left_out=tuple(name for column, name in enumerate(names) if column not in columns),
+        sample_rate_hz=_sample_rate_hz(record, sorted(columns)),
         source_format="WFDB",
-        acquired_at=_acquired_at(record, options),
+        acquired_at=_acquired_at(record),
         source_system="WFDB",
         age_years=_number(comments.get("age", "")),
         sex=_SEX.get(comments.get("sex", "").lower(), Sex.UNKNOWN),
     )
 
 
-def _channel(record: Any, column: int) -> Channel:
-    counts = np.asarray(record.d_signal[:, column], dtype=np.int64)
-    name = standard_name(str(record.sig_name[column]))
-    n_missing = int(np.count_nonzero(counts == _no_sample(str(record.fmt[column]))))
-    if n_missing:
-        raise FeedRefusedError(
-            f"{n_missing} samples of lead {name} are missing; give a recording without gaps"
-        )
-    uv_per_count = microvolts_per(str(record.units[column])) / float(record.adc_gain[column])
+def _sample_rate_hz(record: Any, columns: Sequence[int]) -> float:
+    rates_hz = {float(record.fs) * int(record.samps_per_frame[column]) for column in columns}
+    if len(rates_hz) > 1:
+        raise FeedRefusedError("its leads have different rates; convert them to one rate first")
+    return rates_hz.pop() if rates_hz else float(record.fs)
+
+
+def _channel(record: Any, pick: Picked) -> Channel:
+    counts = np.asarray(record.e_d_signal[pick.column], dtype=np.int64)
+    _require_no_gaps(counts, str(record.fmt[pick.column]), pick.lead)
+    uv_per_count = microvolts_per(str(record.units[pick.column])) / float(record.adc_gain[pick.column])
     return Channel(
-        name=name,
+        name=pick.lead,
         counts=counts,
         uv_per_count=uv_per_count,
         # wfdb: physical = (digital − baseline) / gain
-        offset_uv=-float(record.baseline[column]) * uv_per_count,
+        offset_uv=-float(record.baseline[pick.column]) * uv_per_count,
+        sign=pick.sign,
     )
 
 
-def _no_sample(storage_format: str) -> int | None:
-    """Return the count meaning "no sample": the most negative of the storage format (WFDB signal(5))."""
-    bits = {"80": 8, "16": 16, "61": 16, "24": 24, "32": 32, "212": 12, "310": 10, "311": 10}.get(
-        storage_format
-    )
-    return None if bits is None else -(2 ** (bits - 1))
+def _require_no_gaps(counts: npt.NDArray[np.int64], storage_format: str, lead: str) -> None:
+    # wfdb's own table: the most negative count of each storage format means "no sample" (WFDB signal(5)).
+    no_sample = INVALID_SAMPLE_VALUE.get(storage_format)
+    n_missing = 0 if no_sample is None else int(np.count_nonzero(counts == no_sample))
+    if n_missing:
+        raise FeedRefusedError(
+            f"{n_missing} samples of lead {lead} are missing; give a recording without gaps"
+        )
 
 
-def _acquired_at(record: Any, options: ReadOptions) -> datetime | None:
+def _acquired_at(record: Any) -> datetime | None:
+    """Return the header's moment, a local time of no stated zone."""
     if record.base_date is None or record.base_time is None:
         return None
-    return datetime.combine(record.base_date, record.base_time, tzinfo=options.timezone)
+    return datetime.combine(record.base_date, record.base_time)
 
 
 def _comments(lines: list[str]) -> dict[str, str]:
