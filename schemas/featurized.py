@@ -1,7 +1,9 @@
 """One ECG made ready for scoring: what ``featurize`` publishes to ``ecg.featurized.v1``."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,6 @@ from schemas.invariants import (
     require,
     require_codes,
     require_number,
-    require_numbers,
     require_patient,
     require_text,
     require_texts,
@@ -53,11 +54,22 @@ class Quality:
         require_codes("quality.reasons", self.reasons)
 
 
+#: Bounds of a measurement by the end of its name, far wider than any ECG: what lies outside is a fault of
+#: whoever wrote it, and would break the arithmetic of whoever reads it.
+MEASUREMENT_BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
+    "_bpm": (0, 1000),
+    "_mv_ms": (-100_000, 100_000),  # 100 mV for a second
+    "_ms": (0, 10_000),  # the ECG is 10 s long
+    "_deg": (-180, 180),
+    "_mv": (-100, 100),  # int16 µV end at 33 mV
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurements:
     """Measurements of the median beat; None where the feature is absent (PR in atrial fibrillation).
 
-    Intervals in ms, axes in degrees (−180, 180], voltages in mV.
+    Intervals in ms, axes in degrees (−180, 180], voltages in mV; all within :data:`MEASUREMENT_BOUNDS`.
     """
 
     heart_rate_bpm: float | None = None
@@ -80,8 +92,10 @@ class Measurements:
     st_v5_mv: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse NaN and infinities: an absent feature is None; raises InvalidRecordError."""
-        require_numbers(self, Measurements.__slots__)
+        """Refuse NaN (an absent feature is None) and what no ECG can show; raises InvalidRecordError."""
+        for field in Measurements.__slots__:
+            ending = next(ending for ending in MEASUREMENT_BOUNDS if field.endswith(ending))
+            require_number(field, getattr(self, field), *MEASUREMENT_BOUNDS[ending])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,14 +79,14 @@ def _infer(settings: Settings) -> Stage[EcgFeaturized]:
 
 
 def _history(settings: Settings) -> Stage[RiskAssessed]:
-    from streams.history import history_points
+    from streams.history_encoding import encoded_points
 
     history = build_history(settings)
     return Stage(
         name="history",
         reads=RiskAssessed,
-        work=history_points,
-        effect=history.upsert,
+        work=encoded_points,
+        effect=history.write,
         start=history.ping,
         stop=history.close,
     )

@@ -51,6 +51,22 @@ class HistoryPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedPoint:
+    """A point as the store keeps it, made by :mod:`streams.history_encoding`.
+
+    Attributes
+    ----------
+    acquired_us : int
+        Microseconds since 1970 UTC.
+    """
+
+    patient_id: str
+    acquired_us: int
+    name: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryLimits:
     """How much is kept of each patient; older points stay on ``ecg.risk.v1`` as long as the topic keeps them.
 
@@ -83,6 +99,9 @@ class HistoryStore(Protocol):
         HistoryUnavailableError
             Some points may be kept already; call again with all of them.
         """
+
+    async def write(self, points: Sequence[EncodedPoint]) -> None:
+        """Like :meth:`upsert`, of points encoded before; nothing in a point can make it fail."""
 
     async def read(
         self, patient_id: str, since: datetime | None = None, until: datetime | None = None

@@ -15,16 +15,20 @@ acquisition time are not part of the bytes: the store's key and order hold them.
 import math
 import struct
 import uuid
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from schemas.errors import ConfigurationError
-from schemas.risk import Phenotype
-from streams.history import HistoryPoint
+from schemas.risk import Phenotype, RiskAssessed
+from streams.history import EncodedPoint, HistoryPoint, history_point
+from streams.stage import Received
 
 #: Fields may be added behind a new number; a reader of this one must stay until no cache holds it.
 BODY_VERSION: Final = 1
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _BODY: Final = struct.Struct("<BBB3H4H")
 _PHENOTYPES: Final = (Phenotype.NOT_SCORED, Phenotype.LOW, Phenotype.HIGH)
 _NONE: Final = 0xFFFF
@@ -36,6 +40,34 @@ class HistoryVersionError(ConfigurationError):
     """The cache holds points this Diastole cannot read."""
 
     code = "HISTORY_VERSION"
+
+
+def encoded_points(batch: Sequence[Received[RiskAssessed]]) -> list[EncodedPoint]:
+    """Make one point per assessment, in order, as the store keeps it: the work of the history stage.
+
+    Done here, not on the way to the store: what cannot be encoded must cost itself, not the stage.
+    """
+    return [encode_point(history_point(received.record)) for received in batch]
+
+
+def encode_point(point: HistoryPoint) -> EncodedPoint:
+    """Encode all of a point."""
+    return EncodedPoint(
+        patient_id=point.patient_id,
+        acquired_us=microseconds(point.acquired_at),
+        name=encode_name(point),
+        body=encode_body(point),
+    )
+
+
+def microseconds(instant: datetime) -> int:
+    """Microseconds since 1970; exact in a sorted set's double until 2255."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def instant(microseconds: int) -> datetime:
+    """Undo :func:`microseconds`, in UTC."""
+    return _EPOCH + microseconds * _MICROSECOND
 
 
 def encode_name(point: HistoryPoint) -> bytes:
@@ -94,7 +126,8 @@ def decode_point(patient_id: str, acquired_at: datetime, name: bytes, body: byte
 def _packed(number: float | None, per_unit: int) -> int:
     if number is None or not math.isfinite(number):
         return _NONE
-    return min(_NONE - 1, max(0, round(number * per_unit)))
+    # Clamped before it is rounded: the product of finite numbers may be infinite.
+    return round(min(_NONE - 1, max(0, number * per_unit)))
 
 
 def _unpacked(number: int, per_unit: int) -> float | None:

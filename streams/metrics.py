@@ -21,7 +21,17 @@ diastole_last_done_timestamp_seconds   gauge      stage           Unix time of t
 =====================================  =========  ==============  ==========================================
 """
 
+import re
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+#: Label of all reasons that are not told apart.
+OTHER: Final = "OTHER"
+
+#: Three times as many as :class:`models.quality.Reason` and eligibility know together; each is a time series.
+_MOST_REASONS: Final = 50
+_REASON: Final = re.compile("[A-Z][A-Z0-9_]{0,39}")
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _RECORDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -47,6 +57,7 @@ class StageMetrics:
             "diastole_last_done_timestamp_seconds", "Last acknowledgement, Unix time"
         ).labels(stage)
         self._stage = stage
+        self._reasons: set[str] = set()
         self._dead = self._counter("diastole_dead_letters", "Messages dead-lettered", "code")
         self._not_scored = self._counter("diastole_not_scored", "Assessments without a score", "reason")
         self._retries = self._counter("diastole_retries", "Pauses after a retriable error", "code")
@@ -56,9 +67,20 @@ class StageMetrics:
         self._dead.labels(self._stage, code).inc()
 
     def count_not_scored(self, reasons: tuple[str, ...]) -> None:
-        """Count one assessment without a score under each of its reasons, the lead left out."""
-        for reason in {reason.partition(":")[0] for reason in reasons}:
+        """Count one assessment without a score under each of its reasons, the lead left out.
+
+        Reasons come out of records, where anything may stand: what does not look like a code, or is one too
+        many, is counted as OTHER.
+        """
+        for reason in {self._known(reason.partition(":")[0]) for reason in reasons}:
             self._not_scored.labels(self._stage, reason).inc()
+
+    def _known(self, reason: str) -> str:
+        if reason not in self._reasons:
+            if len(self._reasons) == _MOST_REASONS or not _REASON.fullmatch(reason):
+                return OTHER
+            self._reasons.add(reason)
+        return reason
 
     def count_retry(self, code: str) -> None:
         """Count one pause after a retriable error."""

@@ -8,9 +8,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.codec import Codec
-from schemas.errors import PoisonError, RetriableError
+from schemas.errors import RetriableError
 from schemas.risk import RiskAssessed
-from streams.history import HistoryPoint, HistoryStore, history_point
+from streams.bisection import run_bisecting
+from streams.history import EncodedPoint, HistoryStore, history_point
+from streams.history_encoding import encode_point
 from streams.topology import ECG_RISK
 
 #: Points per round trip to the store: 500 × 60 bytes stay far below a socket buffer's worth of waiting.
@@ -125,27 +127,29 @@ async def _read_up_to(
                 f"{counts.read} of {counts.due} read; check the broker, then run it again"
             )
         due = sum(max(end, stops[at]) - begins[at] for at, end in ends.items())
-        payloads = [m.value for at, ms in fetched.items() for m in ms if m.offset < stops.get(at, 0)]
-        counts = await _keep(payloads, codec, history, replace(counts, due=due))
+        messages = [m for at, ms in fetched.items() for m in ms if m.offset < stops.get(at, 0)]
+        counts = await _keep(messages, codec, history, replace(counts, due=due))
         on_progress(counts)
     return counts
 
 
 async def _keep(
-    payloads: Sequence[bytes | None], codec: Codec, history: HistoryStore, counts: RebuildCounts
+    messages: Sequence[Any], codec: Codec, history: HistoryStore, counts: RebuildCounts
 ) -> RebuildCounts:
-    points = [point for payload in payloads if (point := _point(payload, codec)) is not None]
-    await history.upsert(points)
+    def encoded(some: Sequence[Any]) -> list[EncodedPoint]:
+        return [_encoded(message, codec) for message in some]
+
+    # The stage's own guard: what cannot be kept costs itself, here as there.
+    points = [p for p in run_bisecting("rebuild", encoded, messages) if isinstance(p, EncodedPoint)]
+    await history.write(points)
     return replace(
         counts,
-        read=counts.read + len(payloads),
+        read=counts.read + len(messages),
         kept=counts.kept + len(points),
-        undecodable=counts.undecodable + len(payloads) - len(points),
+        undecodable=counts.undecodable + len(messages) - len(points),
     )
 
 
-def _point(payload: bytes | None, codec: Codec) -> HistoryPoint | None:
-    try:
-        return history_point(codec.decode(payload or b"", RiskAssessed))
-    except PoisonError:
-        return None
+def _encoded(message: Any, codec: Codec) -> EncodedPoint:
+    risk = codec.decode(message.value or b"", RiskAssessed, headers=tuple(message.headers))
+    return encode_point(history_point(risk))

@@ -14,22 +14,16 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
-
-from streams.history import HistoryLimits, HistoryPoint, HistoryUnavailableError
-from streams.history_encoding import decode_point, encode_body, encode_name
+from streams.adapters.redis_scripts import REDIS_TROUBLE, Call, RedisScripts
+from streams.history import EncodedPoint, HistoryLimits, HistoryPoint, HistoryUnavailableError
+from streams.history_encoding import decode_point, encode_point, instant, microseconds
 from streams.stage import UtcClock, utc_now
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
-_MICROSECOND: Final = timedelta(microseconds=1)  # µs since 1970 are exact in a sorted set's double until 2255
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 # KEYS: points, times. ARGV: most points, longest age in µs, now, seconds to live, then (name, time, body) of
 # each point. Age counts from the patient's newest point, so that archives keep theirs, or from now if that is
@@ -72,9 +66,6 @@ end
 return out
 """
 
-#: One script call: its text, its keys, its arguments.
-_Call = tuple[str, tuple[str, str], list[Any]]
-
 
 def patient_keys(patient_id: str) -> tuple[str, str]:
     """Keys of a patient's points and times; both in one Redis Cluster slot."""
@@ -83,7 +74,7 @@ def patient_keys(patient_id: str) -> tuple[str, str]:
 
 
 class RedisHistory:
-    """A :class:`streams.history.HistoryStore` in Redis 6.2 or newer.
+    """A :class:`streams.history.HistoryStore` in Redis 6.2 or newer, one server or a cluster.
 
     A patient's points are written in one atomic step on the server, a whole batch in one round trip. Replays,
     reordering and a flush at any moment are harmless.
@@ -101,11 +92,7 @@ class RedisHistory:
     ) -> None:
         self._limits = limits or HistoryLimits()
         self._now = now
-        # One immediate second try renews a connection that died unused; waiting is the caller's matter.
-        self._redis: Redis = Redis.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 1)
-        )
-        self._where = _address(self._redis)
+        self._scripts = RedisScripts(url, timeout_s)
 
     async def ping(self) -> None:
         """Find out whether Redis answers.
@@ -116,11 +103,15 @@ class RedisHistory:
             When it does not.
         """
         with self._as_unavailable():
-            await self._redis.ping()
+            await self._scripts.ping()
 
     async def upsert(self, points: Sequence[HistoryPoint]) -> None:
+        """Keep the points; see :class:`streams.history.HistoryStore`."""
+        await self.write([encode_point(point) for point in points])
+
+    async def write(self, points: Sequence[EncodedPoint]) -> None:
         """Keep the points, then drop what is beyond the limits; see :class:`streams.history.HistoryStore`."""
-        by_patient: defaultdict[str, list[HistoryPoint]] = defaultdict(list)
+        by_patient: defaultdict[str, list[EncodedPoint]] = defaultdict(list)
         for point in points:
             by_patient[point.patient_id].append(point)
         if by_patient:
@@ -130,70 +121,39 @@ class RedisHistory:
         self, patient_id: str, since: datetime | None = None, until: datetime | None = None
     ) -> list[HistoryPoint]:
         """Read a time range, ascending; see :class:`streams.history.HistoryStore`."""
-        first = "-inf" if since is None else str(_microseconds(since))
-        last = "+inf" if until is None else f"({_microseconds(until)}"
+        first = "-inf" if since is None else str(microseconds(since))
+        last = "+inf" if until is None else f"({microseconds(until)}"
         [flat] = await self._run([(_READ, patient_keys(patient_id), [first, last])])
         rows = zip(flat[0::3], flat[1::3], flat[2::3], strict=True)
         return [
-            decode_point(patient_id, _EPOCH + int(float(time_us)) * _MICROSECOND, name, body)
-            for name, time_us, body in rows
+            decode_point(patient_id, instant(int(float(time_us))), name, body) for name, time_us, body in rows
         ]
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._redis.aclose()
+        await self._scripts.close()
 
-    def _upsert_call(self, patient_id: str, points: Sequence[HistoryPoint]) -> _Call:
-        max_age, now_us = self._limits.max_age, _microseconds(self._now())
+    def _upsert_call(self, patient_id: str, points: Sequence[EncodedPoint]) -> Call:
+        max_age, now_us = self._limits.max_age, microseconds(self._now())
         arguments: list[Any] = [self._limits.max_points, max_age // _MICROSECOND, now_us, max_age // _SECOND]
         for point in points:
-            arguments += (encode_name(point), _microseconds(point.acquired_at), encode_body(point))
+            arguments += (point.name, point.acquired_us, point.body)
         return _UPSERT, patient_keys(patient_id), arguments
 
-    async def _run(self, calls: Sequence[_Call]) -> list[Any]:
-        """Run all calls in one round trip; a server that does not know the scripts is taught them first."""
+    async def _run(self, calls: Sequence[Call]) -> list[Any]:
         with self._as_unavailable():
-            replies = await self._pipelined(calls)
-            if any(isinstance(reply, NoScriptError) for reply in replies):
-                for text in sorted({text for text, _, _ in calls}):
-                    await self._redis.script_load(text)
-                replies = await self._pipelined(calls)
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
-            return replies
-
-    async def _pipelined(self, calls: Sequence[_Call]) -> list[Any]:
-        # No MULTI: each call is atomic by itself, and patients need not share a slot.
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for text, keys, arguments in calls:
-                pipeline.evalsha(_sha1(text), len(keys), *keys, *arguments)
-            return await pipeline.execute(raise_on_error=False)
+            return await self._scripts.run(calls)
 
     @contextmanager
     def _as_unavailable(self) -> Iterator[None]:
         try:
             yield
-        except (RedisError, OSError) as error:
+        except REDIS_TROUBLE as error:
             # Only the kind of error: its text may quote keys, and the URL may hold a password.
             raise HistoryUnavailableError(
-                f"history: Redis at {self._where} does not serve ({_reason(error)}); "
+                f"history: Redis at {self._scripts.address} does not serve ({_reason(error)}); "
                 "check DIASTOLE_REDIS_URL and that it runs"
             ) from None
-
-
-def _microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-@cache
-def _sha1(text: str) -> str:
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()  # how EVALSHA names a script
-
-
-def _address(redis: Redis) -> str:
-    connection = redis.connection_pool.connection_kwargs
-    return str(connection.get("path") or f"{connection.get('host', '?')}:{connection.get('port', '?')}")
 
 
 def _reason(error: BaseException) -> str:

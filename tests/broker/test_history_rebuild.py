@@ -14,6 +14,7 @@ from ops.services import RunningBroker
 from ops.topics import TopicSpec, create_topics
 from schemas.codec import Codec
 from schemas.registry import FileRegistry
+from schemas.wire import SCHEMA_ID_HEADER
 from streams.adapters.redis_history import RedisHistory
 from streams.history import HistoryLimits, HistoryPoint, history_point
 from streams.rebuild import RebuildCounts, RebuildStalledError, rebuild_history
@@ -43,12 +44,17 @@ async def topic(broker: RunningBroker) -> str:
     return spec.name
 
 
-async def publish(broker: RunningBroker, topic: str, values: Sequence[tuple[str, bytes]]) -> None:
+async def publish(
+    broker: RunningBroker,
+    topic: str,
+    values: Sequence[tuple[str, bytes]],
+    headers: Sequence[tuple[str, bytes]] = (),
+) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
     await producer.start()
     try:
         for key, value in values:
-            await producer.send(topic, value, key=key.encode())
+            await producer.send(topic, value, key=key.encode(), headers=list(headers))
         await producer.flush()
     finally:
         await producer.stop()
@@ -117,3 +123,16 @@ async def test_an_empty_topic_is_rebuilt_at_once(
 async def test_no_broker_is_said_in_one_line(history: RedisHistory) -> None:
     with pytest.raises(RebuildStalledError, match=r"cannot be read from 127\.0\.0\.1:1 .*; check the broker"):
         await rebuild_history("127.0.0.1:1", CODEC, history)
+
+
+async def test_assessments_that_name_their_schema_in_a_header_are_kept(
+    broker: RunningBroker, topic: str, history: RedisHistory
+) -> None:
+    risk = assessed(1, 0.25)
+    value = CODEC.encode(risk)
+    prefix, body = value[:5], value[5:]
+    await publish(broker, topic, [(risk.patient_id, body)], [(SCHEMA_ID_HEADER, prefix)])
+    assert await rebuild_history(broker.bootstrap, CODEC, history, topic=topic) == RebuildCounts(
+        due=1, read=1, kept=1
+    )
+    assert await history.read(risk.patient_id) == [history_point(risk)]

@@ -117,10 +117,17 @@ def test_a_quality_score_lies_between_0_and_1(score: float) -> None:
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Measurements)])
-@pytest.mark.parametrize("number", [NAN, INF, np.float32(1)])
-def test_a_measurement_is_finite_or_absent(name: str, number: float) -> None:
+@pytest.mark.parametrize("number", [NAN, INF, np.float32(1), 1e308, -1e308, 1e6])
+def test_a_measurement_is_a_number_an_ecg_can_show_or_absent(name: str, number: float) -> None:
     with pytest.raises(InvalidRecordError, match=name):
         Measurements(**{name: number})
+
+
+@pytest.mark.parametrize(
+    "lawful", [{"heart_rate_bpm": 1000.0}, {"pr_ms": 0.0}, {"t_axis_deg": -180.0}, {"s_v3_mv": -32.7}]
+)
+def test_the_bounds_of_a_measurement_are_wider_than_any_ecg(lawful: dict[str, float]) -> None:
+    assert Measurements(**lawful)
 
 
 def test_curves_have_their_shape_and_no_gaps() -> None:

@@ -45,7 +45,9 @@ WHO = {
     "urgency": st.sampled_from(Urgency),
 }
 
-MEASUREMENTS = st.builds(Measurements, **{field.name: MAYBE_NUMBERS for field in fields(Measurements)})
+MEASUREMENTS = st.builds(
+    Measurements, **{field.name: st.none() | st.floats(0, 100) for field in fields(Measurements)}
+)
 CONTRIBUTIONS = st.lists(st.builds(Contribution, name=NAMES, log_odds=NUMBERS), max_size=3).map(tuple)
 REASONS = st.lists(NAMES, max_size=3).map(tuple)
 TIMINGS = st.lists(

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC
+from types import SimpleNamespace
 
 import pytest
 from assessments import START, assessed, nth_ecg_id
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from schemas.errors import ConfigurationError
 from schemas.featurized import Measurements
-from schemas.risk import Phenotype
-from streams.history import HistoryLimits, HistoryPoint, history_point, history_points
-from streams.history_encoding import decode_point, encode_body, encode_name
+from schemas.risk import Phenotype, RiskAssessed
+from streams.bisection import run_bisecting
+from streams.history import EncodedPoint, HistoryLimits, HistoryPoint, history_point, history_points
+from streams.history_encoding import decode_point, encode_body, encode_name, encoded_points, instant
 from streams.stage import Received
 
 TEN_THOUSANDTHS = st.none() | st.integers(0, 10_000).map(lambda number: number / 10_000)
@@ -87,13 +89,35 @@ def test_a_scored_point_without_its_name_takes_17_bytes() -> None:
     assert len(encode_body(history_point(assessed(1, 0.31)))) == 17
 
 
-@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
-def test_a_measurement_that_is_no_number_is_none(odd: float) -> None:
+@pytest.mark.parametrize(
+    ("odd", "kept"),
+    [(float("nan"), None), (float("inf"), None), (1e308, 6553.4), (-1e308, 0.0), (6553.5, 6553.4)],
+)
+def test_whatever_a_measurement_is_the_point_can_be_kept(odd: float, kept: float | None) -> None:
     fields = {"patient_id": "P-1", "ecg_id": str(uuid.UUID(int=1)), "bundle_version": "b1"}
     point = HistoryPoint(
         **fields, acquired_at=START, phenotype=Phenotype.LOW, probability=0.1, quality_score=1, pr_ms=odd
     )
-    assert decode_point("P-1", START, encode_name(point), encode_body(point)).pr_ms is None
+    assert decode_point("P-1", START, encode_name(point), encode_body(point)).pr_ms == kept
+
+
+def test_the_work_of_the_stage_gives_all_that_the_store_writes() -> None:
+    risk = assessed(1, 0.31)
+    (entry,) = encoded_points([Received(record=risk, published_at=START)])
+    assert entry.patient_id == risk.patient_id
+    read = decode_point(entry.patient_id, instant(entry.acquired_us), entry.name, entry.body)
+    assert read == history_point(risk)
+
+
+def test_what_cannot_be_encoded_costs_itself_and_reaches_no_effect() -> None:
+    unencodable = SimpleNamespace(
+        **{name: getattr(assessed(2, 0.1), name) for name in RiskAssessed.__slots__}
+    )
+    unencodable.bundle_version = "\ud800"
+    batch = [Received(record=record, published_at=START) for record in (assessed(1, 0.1), unencodable)]
+    kept, refused = run_bisecting("history", encoded_points, batch)
+    assert isinstance(kept, EncodedPoint)
+    assert isinstance(refused, UnicodeEncodeError)
 
 
 def test_the_golden_bytes_of_version_1_are_read_for_ever() -> None:

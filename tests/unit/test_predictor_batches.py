@@ -111,7 +111,7 @@ def test_what_is_not_known_moves_the_answer_little(
 
 
 def test_absurd_measurements_stay_finite(bundle: Bundle, ecgs: list[EcgFeaturized]) -> None:
-    absurd = Measurements(heart_rate_bpm=1e30, qrs_ms=-1e30, r_v5_mv=1e30)
+    absurd = Measurements(heart_rate_bpm=1000.0, qrs_ms=0.0, qt_ms=10_000.0, r_v5_mv=-100.0)
     (prediction,) = Predictor(bundle).predict([replace(ecgs[0], measurements=absurd)])
     assert np.isfinite(prediction.probability)
 
