@@ -29,6 +29,7 @@ class DeviceMemoryError(RetriableError):
     """Not even one ECG fits into the device's memory now; something else occupies it."""
 
     code: ClassVar[str] = "DEVICE_MEMORY"
+    max_attempts: ClassVar[int | None] = 12  # a minute, with the default pauses of a worker
 
 
 class DeviceError(FatalError):

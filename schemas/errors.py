@@ -50,10 +50,17 @@ class InvalidRecordError(PoisonError):
 
 
 class RetriableError(DiastoleError):
-    """The same work may succeed later; nothing may be acknowledged until it did."""
+    """The same work may succeed later; nothing may be acknowledged until it did.
+
+    Attributes
+    ----------
+    max_attempts : int or None
+        After so many a process that tries again is to leave to a fresh one; None: it may try for ever.
+    """
 
     code: ClassVar[str] = "RETRIABLE"
     retriable: ClassVar[bool] = True
+    max_attempts: ClassVar[int | None] = None
 
 
 class FatalError(DiastoleError):

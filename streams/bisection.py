@@ -18,9 +18,10 @@ Out = TypeVar("Out")
 
 
 class MemoryShortageError(RetriableError):
-    """The host has no memory for even one record now; something else occupies it."""
+    """The host has no memory for even one record now; something else occupies it, or this process does."""
 
     code: ClassVar[str] = "MEMORY"
+    max_attempts: ClassVar[int | None] = 12  # a minute, with the default pauses
 
 
 def run_bisecting(

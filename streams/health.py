@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from schemas.errors import ConfigurationError
+
 _STATUS = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}
 
 
@@ -43,7 +45,13 @@ class Health:
 async def serve_health(
     host: str, port: int, health: Callable[[], Health], registry: CollectorRegistry
 ) -> asyncio.Server:
-    """Serve on ``host:port`` (0: a free one) until the server is closed."""
+    """Serve on ``host:port`` (0: a free one) until the server is closed.
+
+    Raises
+    ------
+    ConfigurationError
+        When that address cannot be served on: taken by another process, or not one of this machine.
+    """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -56,7 +64,13 @@ async def serve_health(
         finally:
             writer.close()
 
-    return await asyncio.start_server(answer, host, port)
+    try:
+        return await asyncio.start_server(answer, host, port)
+    except OSError as error:
+        raise ConfigurationError(
+            f"health cannot be served at {host}:{port} ({type(error).__name__} {error.errno}); "
+            "free it, or change DIASTOLE_METRICS_HOST or DIASTOLE_METRICS_PORT"
+        ) from None
 
 
 def _response(path: str, health: Health, registry: CollectorRegistry) -> bytes:

@@ -1,5 +1,6 @@
 """From a fetched message to a record that may enter the waiting room, or to the reason why it is dead."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -21,15 +22,30 @@ class Intake:
         A larger value is not decoded.
     retrying : Retrying
         For a schema registry that cannot be reached.
+    aside : bool
+        Decode in a thread of its own: the codec may have to ask a remote registry, and while that does not
+        answer, health, heartbeats and commits must go on.
     """
 
     def __init__(
-        self, stage: Stage[Any], codec: RecordCodec, max_record_bytes: int, retrying: Retrying
+        self,
+        stage: Stage[Any],
+        codec: RecordCodec,
+        max_record_bytes: int,
+        retrying: Retrying,
+        *,
+        aside: bool = False,
     ) -> None:
         self._stage = stage
         self._codec = codec
         self._max_record_bytes = max_record_bytes
         self._retrying = retrying
+        self._aside = aside
+
+    @property
+    def held_up_by(self) -> str | None:
+        """Code of the retriable error that holds decoding up, if one does."""
+        return self._retrying.held_up_by
 
     async def open(self, message: Message) -> Pending:
         """Decode one message.
@@ -50,7 +66,8 @@ class Intake:
         self._retrying.give_up()
 
     async def _open(self, message: Message) -> Pending:
-        (record,) = run_bisecting(self._stage.name, self._decode, [message])
+        decode = partial(run_bisecting, self._stage.name, self._decode, [message])
+        (record,) = await asyncio.to_thread(decode) if self._aside else decode()
         if isinstance(record, Exception):
             return Pending(message=message, error=record)
         received = Received(

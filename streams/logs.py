@@ -6,7 +6,8 @@ from typing import Literal
 
 import structlog
 
-#: Libraries whose own lines and tracebacks say less than ours do about the same trouble.
+#: Libraries whose own lines and tracebacks say less than ours do about the same trouble. They quote keys and
+#: values of messages, which are a patient's, so they stay silent at every level of ours.
 #: (What we derive from Faust's classes logs under the name of our module.)
 _NOISY = ("faust", "mode", "aiokafka", "kafka", "asyncio", "streams.adapters")
 
@@ -33,7 +34,6 @@ def configure_logs(log_format: Literal["console", "json"] = "console", level: st
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    library_level = logging.DEBUG if threshold <= logging.DEBUG else logging.CRITICAL
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
     for name in _NOISY:
-        logging.getLogger(name).setLevel(library_level)
+        logging.getLogger(name).setLevel(logging.CRITICAL)

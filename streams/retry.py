@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import structlog
 
-from schemas.errors import RetriableError
+from schemas.errors import FatalError, RetriableError
 from streams.metrics import StageMetrics
 
 Out = TypeVar("Out")
@@ -15,6 +15,12 @@ log = structlog.get_logger()
 
 class GivenUpError(Exception):
     """The partitions are being taken away: somebody else will do this work."""
+
+
+class TriedEnoughError(FatalError):
+    """What was tried again may succeed in a fresh process, and no longer here."""
+
+    code = "TRIED_ENOUGH"
 
 
 class Retrying:
@@ -46,13 +52,17 @@ class Retrying:
         ------
         GivenUpError
             When :meth:`give_up` was called while pausing.
+        TriedEnoughError
+            After as many attempts as the error allows one process.
         """
         give_up = self._give_up
-        pause_s = self._first_s
+        pause_s, n_attempts = self._first_s, 0
         while True:
+            n_attempts += 1
             try:
                 done = await attempt()
             except RetriableError as error:
+                _require_more(error, n_attempts)
                 self._note_trouble(what, error, pause_s)
                 await self._pause(pause_s, give_up)
                 pause_s = min(2 * pause_s, self._most_s)
@@ -88,3 +98,10 @@ class Retrying:
             log.info("going_on", stage=self._stage, doing=what, after=self.held_up_by)
             self.held_up_by = None
             self._metrics.retrying.set(0)
+
+
+def _require_more(error: RetriableError, n_attempts: int) -> None:
+    if error.max_attempts is not None and n_attempts >= error.max_attempts:
+        raise TriedEnoughError(
+            f"{error.code} after {n_attempts} attempts: {error}; a fresh process tries again"
+        ) from error

@@ -70,7 +70,8 @@ class StageRunner:
     @property
     def held_up_by(self) -> str | None:
         """Code of the retriable error that holds the stage up, if one does."""
-        return self._parts.work_retrying.held_up_by or self._parts.settle_retrying.held_up_by
+        parts = self._parts
+        return parts.intake.held_up_by or parts.work_retrying.held_up_by or parts.settle_retrying.held_up_by
 
     async def admit(self, message: Message) -> None:
         """Take one fetched message in; returns when there is room, which holds the fetching back."""
@@ -107,6 +108,7 @@ class StageRunner:
         finally:
             for loop in loops:
                 loop.cancel()
+            await asyncio.wait(loops)
 
     def abandon(self) -> None:
         """Partitions are being taken away: forget what waits, stop trying again, let the running end.
@@ -122,7 +124,13 @@ class StageRunner:
         self._parts.settle_retrying.give_up()
 
     def resume(self) -> None:
-        """Partitions are assigned: from now on messages begin at the committed offsets."""
+        """Partitions are assigned: from now on messages begin at the committed offsets.
+
+        Of two rebalances close together this may come once for each, after both have begun. What came in
+        between is forgotten: its partition may have gone.
+        """
+        if not self._closed:
+            self.abandon()
         self._closed = False
         self._assignment += 1
 

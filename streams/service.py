@@ -2,8 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -12,9 +13,10 @@ from streams.adapters.kafka_probe import KafkaProbe
 from streams.adapters.kafka_state import KafkaState
 from streams.adapters.kafka_transport import FaustTransport, message_of
 from streams.device_thread import DeviceThread
+from streams.ending import Ending
 from streams.health import Health, serve_health
 from streams.metrics import StageMetrics
-from streams.needs import await_needs
+from streams.needs import StartUnfinishedError, await_needs
 from streams.outcome import RecordCodec
 from streams.progress import Progress
 from streams.retry import Retrying
@@ -27,6 +29,12 @@ from streams.wiring import build_runner
 
 log = structlog.get_logger()
 
+#: Longest times, s, for tasks to end once cancelled, for Kafka's client to commit and leave, for the rest to
+#: close. Together with the drain (at most 50 s) they stay below what the supervisor waits before it kills.
+_CANCEL_S: Final = 3.0
+_LEAVE_S: Final = 10.0
+_CLOSE_S: Final = 3.0
+
 
 class StageService:
     """Runs one stage of one route until told to stop.
@@ -35,16 +43,25 @@ class StageService:
     ----------
     stop : asyncio.Event
         Set it to drain and leave.
+    ending : Ending
+        Filled in; tells :func:`streams.worker.exit_code_of` how to end the process.
     """
 
     def __init__(
-        self, stage: Stage[Any], route: Route, codec: RecordCodec, settings: Settings, stop: asyncio.Event
+        self,
+        stage: Stage[Any],
+        route: Route,
+        codec: RecordCodec,
+        settings: Settings,
+        stop: asyncio.Event,
+        ending: Ending,
     ) -> None:
         self._stage = stage
         self._route = route
         self._codec = codec
         self._settings = settings
         self._stop = stop
+        self._ending = ending
         self._metrics = StageMetrics(stage.name)
         self._progress = Progress(time.monotonic)
         self._probe = KafkaProbe(settings.broker, route.group)
@@ -58,17 +75,21 @@ class StageService:
         Raises
         ------
         DiastoleError
-            When the worker cannot go on; nothing unsettled has been acknowledged.
+            When the worker cannot go on; nothing unsettled has been acknowledged. ``ending`` says more.
         """
         health = await self._serve_health()
+        budget_s = self._settings.drain_budget_s
         try:
-            if await await_needs(self._stage, self._route, self._probe, self._waiting, self._stop):
+            if await await_needs(self._stage, self._route, self._probe, self._waiting, self._stop, budget_s):
+                self._ending.had_begun = True
                 await self._run_connected()
+        except StartUnfinishedError:
+            self._ending.incomplete = True
+            raise
         finally:
-            await self._probe.close()
-            await self._stage.stop()
             if health is not None:
                 health.close()
+            await self._close()
 
     def health(self) -> Health:
         """Say how the service is."""
@@ -118,8 +139,9 @@ class StageService:
         ]
         try:
             await _first_of(starting, watched)
+            await self._drain(runner, watched[:2])
         finally:
-            await self._leave(app, runner, watched)
+            await self._leave(app, runner, [starting, *watched])
 
     def _build(self, executor: Executor) -> tuple[StageApp, StageRunner]:
         async def on_event(event: Any) -> None:
@@ -143,29 +165,50 @@ class StageService:
         )
         return app, runner
 
-    async def _leave(self, app: StageApp, runner: StageRunner, watched: list[asyncio.Task[None]]) -> None:
-        """Drain if asked to stop, commit, leave the group; never longer than twice the budget.
+    async def _drain(self, runner: StageRunner, working: Collection[asyncio.Task[None]]) -> None:
+        """Finish what is in flight, within the budget and unless the work fails meanwhile.
 
-        After a failure nothing is waited for: what is not acknowledged comes again, to a worker that is well.
+        After a failure nothing is drained: what is not acknowledged comes again, to a worker that is well.
         """
-        budget_s = self._settings.drain_budget_s
-        if self._stop.is_set() and not watched[0].done():
-            drained = await runner.drain(budget_s)
-            log.info(
-                "drained" if drained else "drain_incomplete",
-                stage=self._stage.name,
-                in_flight=self._progress.in_flight,
-            )
+        draining = asyncio.create_task(runner.drain(self._settings.drain_budget_s))
+        await asyncio.wait({draining, *working}, return_when=asyncio.FIRST_COMPLETED)
+        for task in working:
+            if task.done():
+                draining.cancel()
+                task.result()
+        log.info(
+            "drained" if await draining else "drain_incomplete",
+            stage=self._stage.name,
+            in_flight=self._progress.in_flight,
+        )
+
+    async def _leave(self, app: StageApp, runner: StageRunner, tasks: Collection[asyncio.Task[None]]) -> None:
+        """Commit and leave the group, unless work is left behind or something does not end.
+
+        Of work that is cut off, a part may lie in Kafka's client, which sends it when it is stopped: a state
+        could be written after the next owner of the partition has read the states. So a worker that leaves
+        work behind ends as if killed: nothing more is sent, and after the session timeout Kafka hands the
+        partitions on.
+        """
+        left_behind = self._progress.in_flight
         runner.abandon()
-        for task in watched:
-            task.cancel()
-        app.forget_all()
-        leaving = asyncio.create_task(app.stop())
-        await asyncio.wait({leaving}, timeout=budget_s)  # wait_for would wait on: Faust bears being cancelled
-        if not leaving.done():
-            log.warning("leave_incomplete", stage=self._stage.name)
-            return
-        leaving.result()
+        ended = await _end(tasks, _CANCEL_S)
+        if left_behind or not ended or not await self._stop_client(app):
+            log.warning("leaving_at_once", stage=self._stage.name, left_behind=left_behind)
+            self._ending.incomplete = True
+
+    async def _stop_client(self, app: StageApp) -> bool:
+        app.forget_unacknowledged()
+        # No wait_for: Faust's waiting for acknowledgements swallows the cancellation and goes on.
+        stopping = asyncio.create_task(app.stop())
+        await asyncio.wait({stopping}, timeout=_LEAVE_S)
+        return stopping.done() and stopping.exception() is None
+
+    async def _close(self) -> None:
+        closing = [asyncio.ensure_future(closed) for closed in (self._probe.close(), self._stage.stop())]
+        ended, left = await asyncio.wait(closing, timeout=_CLOSE_S)
+        if left or any(task.exception() for task in ended):
+            self._ending.incomplete = True
 
     def _watchdog(self) -> Watchdog:
         return Watchdog(
@@ -173,6 +216,7 @@ class StageService:
             progress=self._progress,
             metrics=self._metrics,
             lag=self._lag,
+            has_records=self._has_records,
             is_held_up=lambda: self._held_up_by() is not None,
         )
 
@@ -180,6 +224,11 @@ class StageService:
         if self._app is None:
             return 0
         return await self._probe.lag(self._route.consumes, self._app.known_ends(self._route.consumes))
+
+    async def _has_records(self) -> bool:
+        if self._app is None:
+            return False
+        return await self._probe.has_records(self._route.consumes, self._app.known_ends(self._route.consumes))
 
 
 async def _first_of(starting: asyncio.Task[None], watched: list[asyncio.Task[None]]) -> None:
@@ -192,3 +241,11 @@ async def _first_of(starting: asyncio.Task[None], watched: list[asyncio.Task[Non
         if done - {starting}:
             starting.cancel()
             return
+
+
+async def _end(tasks: Collection[asyncio.Task[None]], budget_s: float) -> bool:
+    """Cancel tasks; whether all of them ended within the budget."""
+    for task in tasks:
+        task.cancel()
+    _, left = await asyncio.wait(tasks, timeout=budget_s)
+    return not left

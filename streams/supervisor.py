@@ -28,6 +28,7 @@ class _Child:
     arguments: tuple[Any, ...]
     process: BaseProcess | None = None
     started_s: float = 0.0
+    n_started: int = 0
     pause_s: float = _FIRST_PAUSE_S
     due_s: float | None = 0.0
 
@@ -62,6 +63,7 @@ class _Supervisor:
                 )
                 child.process.start()
                 child.started_s, child.due_s = time.monotonic(), None
+                child.n_started += 1
 
     def _wait(self) -> None:
         sentinels = [c.process.sentinel for c in self._children.values() if c.process is not None]
@@ -72,7 +74,7 @@ class _Supervisor:
             if child.process is None or child.process.exitcode is None or self._stopping:
                 continue
             code, child.process = child.process.exitcode, None
-            if code == _MISCONFIGURED:
+            if code == _MISCONFIGURED and child.n_started == 1:
                 self._exit_code = code
                 self.stop()
                 return
@@ -102,8 +104,9 @@ class _Supervisor:
 def supervise(jobs: Mapping[str, tuple[Any, ...]], run: Callable[..., int]) -> int:
     """Run ``run(*arguments)`` of each job in its own process until SIGTERM or SIGINT.
 
-    A process that ends by itself is started again after a pause that doubles up to 30 s; one that ends with
-    code 2 (misconfigured) stops all.
+    A process that ends by itself is started again after a pause that doubles up to 30 s. One whose first
+    start ends with code 2 (misconfigured) stops all; later that is one more failure of one stage, which must
+    not take along those that work.
 
     Returns
     -------

@@ -64,15 +64,15 @@ class Tally:
             stage=self._stage,
             code=error_code(error),
             reason=error_message(error),
-            raised_at=_where_raised(error),
+            raised_at=where_raised(error),
             topic=outcome.message.topic,
             partition=outcome.message.partition,
             offset=outcome.message.offset,
         )
 
 
-def _where_raised(error: Exception) -> str:
-    # File and line only: the text of a foreign error, and the values around it, may be about a patient.
+def where_raised(error: BaseException) -> str:
+    """File and line of an error; its text, if it is not ours, may be about a patient."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

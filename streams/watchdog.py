@@ -25,6 +25,8 @@ class Watchdog:
         Work waiting and none finished for this long counts as stalled.
     lag : callable
         Messages not yet committed on the worker's partitions; RetriableError when Kafka does not answer.
+    has_records : callable
+        Whether that lag holds a record at all: transactions leave markers behind, which no group commits.
     is_held_up : callable
         Whether the stage waits for something it has named: that is no stall, a restart would not help.
     """
@@ -33,6 +35,7 @@ class Watchdog:
     progress: Progress
     metrics: StageMetrics
     lag: Callable[[], Awaitable[int]]
+    has_records: Callable[[], Awaitable[bool]]
     is_held_up: Callable[[], bool]
 
     async def run(self) -> None:
@@ -60,18 +63,24 @@ class Watchdog:
         """
         try:
             lag = await self.lag()
+            self.metrics.lag.set(lag)
+            await self._judge(lag)
         except RetriableError:
             # Without Kafka there is nothing to do, and Faust keeps reconnecting.
             self.progress.touch()
-            return
-        self.metrics.lag.set(lag)
+
+    async def _judge(self, lag: int) -> None:
         waiting = max(lag, self.progress.in_flight)
         if not waiting or self.is_held_up():
             self.progress.touch()
             return
         idle_s = self._idle_s()
-        if idle_s >= self.stall_s:
-            raise StalledError(f"{waiting} messages waiting, none done for {idle_s:.0f} s; start it anew")
+        if idle_s < self.stall_s:
+            return
+        if not self.progress.in_flight and not await self.has_records():
+            self.progress.touch()
+            return
+        raise StalledError(f"{waiting} messages waiting, none done for {idle_s:.0f} s; start it anew")
 
     def _idle_s(self) -> float:
         return self.progress.clock_s() - self.progress.last_s

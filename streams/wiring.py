@@ -71,7 +71,13 @@ def build_runner(
     encoding = Encoding(stage=stage.name, topic=route.produces, codec=codec, now=now)
     return StageRunner(
         Parts(
-            intake=Intake(stage, codec, settings.max_record_bytes, retrying()),
+            intake=Intake(
+                stage,
+                codec,
+                settings.max_record_bytes,
+                retrying(),
+                aside=settings.registry_url is not None,
+            ),
             room=room,
             computation=build_computation(stage, encoding, state),
             transport=transport,

@@ -10,10 +10,12 @@ from threadpoolctl import threadpool_limits
 
 from schemas.errors import ConfigurationError, DiastoleError
 from streams.assembly import build_codec, build_stage
+from streams.ending import Ending, end_at_once
 from streams.logs import configure_logs
 from streams.service import StageService
 from streams.settings import Settings
 from streams.supervisor import supervise
+from streams.tally import where_raised
 from streams.topology import ROUTES
 
 log = structlog.get_logger()
@@ -46,30 +48,50 @@ def run_worker(stages: Sequence[str], settings: Settings) -> int:
 def run_stage(name: str, settings: Settings) -> int:
     """Run one stage in this process until SIGTERM or SIGINT; returns the exit code."""
     configure_logs(settings.log_format, settings.log_level)
-    return exit_code_of(name, _serve(name, settings))
+    ending = Ending()
+    return exit_code_of(name, _serve(name, settings, ending), ending)
 
 
-def exit_code_of(name: str, serving: Coroutine[None, None, None]) -> int:
-    """Serve a stage to its end; returns the exit code that tells a supervisor what to do."""
-    try:
-        asyncio.run(serving)
-    except ConfigurationError as error:
+def exit_code_of(name: str, serving: Coroutine[None, None, None], ending: Ending | None = None) -> int:
+    """Serve a stage to its end; returns the exit code that tells a supervisor what to do.
+
+    Does not return but ends the process with that code when the service could not leave properly.
+    """
+    return asyncio.run(_serve_to_end(name, serving, ending or Ending()))
+
+
+async def _serve_to_end(name: str, serving: Coroutine[None, None, None], ending: Ending) -> int:
+    task = asyncio.create_task(serving)
+    await asyncio.wait({task})
+    exit_code = _judged(name, task.exception(), ending)
+    if ending.incomplete:
+        # Here and not later: asyncio would first wait for what does not end.
+        end_at_once(exit_code)
+    return exit_code
+
+
+def _judged(name: str, error: BaseException | None, ending: Ending) -> int:
+    if error is None:
+        log.info("stopped", stage=name)
+        return STOPPED
+    if isinstance(error, ConfigurationError) and not ending.had_begun:
         log.error("cannot_start", stage=name, code=error.code, reason=str(error))
         return MISCONFIGURED
-    except DiastoleError as error:
+    if isinstance(error, DiastoleError):
         log.error("failed", stage=name, code=error.code, reason=str(error))
-        return FAILED
-    log.info("stopped", stage=name)
-    return STOPPED
+    else:
+        # Neither text nor traceback: what others raise may quote a patient.
+        log.error("failed", stage=name, code=type(error).__name__, raised_at=where_raised(error))
+    return FAILED
 
 
-async def _serve(name: str, settings: Settings) -> None:
+async def _serve(name: str, settings: Settings, ending: Ending) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stage = build_stage(name, settings)
     limit_threads(settings.threads)
-    await StageService(stage, ROUTES[name], build_codec(settings), settings, stop).run()
+    await StageService(stage, ROUTES[name], build_codec(settings), settings, stop, ending).run()
 
 
 def limit_threads(threads: int) -> None:

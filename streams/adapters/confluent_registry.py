@@ -3,11 +3,13 @@
 A record is registered under its full name (``org.diastole.AlertRaised``), not under its topic's: one topic
 carries three records, and each evolves by itself. Every subject is held at FULL_TRANSITIVE.
 
-Answers are kept for the life of the object, so a running stage asks once per schema. Calls block for at most
+Answers are kept for the life of the object, so a running stage asks once per schema; that there is no schema
+under an id is believed for a minute. Calls block for at most
 ``timeout_s`` each; doing any of them twice changes nothing in the registry.
 """
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -34,8 +36,13 @@ COMPATIBILITY: Final = "FULL_TRANSITIVE"
 #: Ids are a Java int at the registry; what lies outside (0 and random garbage) need not be asked for.
 _MAX_ID: Final = 2**31 - 1
 
-#: The registry's own code for "no schema under that id"; any other 404 is a wrong address, not a bad message.
+#: The registry's own code for "no schema under that id"; any other 404 to an id is a wrong address, not a bad
+#: message. (To a GUID it is what a registry answers that does not know GUIDs at all.)
 _SCHEMA_NOT_FOUND: Final = 40403
+
+#: For so long an unknown id is not asked for again: a producer gone wrong would cost a request per message.
+_UNKNOWN_S: Final = 60.0
+_MAX_UNKNOWN: Final = 10_000
 
 _NOT_FOUND = 404
 _WAIT_AND_RETRY = (408, 429)
@@ -57,6 +64,8 @@ class ConfluentRegistry:
         ``http://`` or ``https://`` address, credentials in it if it asks for them.
     timeout_s : float
         For each request.
+    clock_s : callable
+        Monotonic seconds.
 
     Raises
     ------
@@ -64,12 +73,16 @@ class ConfluentRegistry:
         When the address is not an HTTP one.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, url: str, *, timeout_s: float = 5.0, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ConfigurationError("the schema registry's address must begin with http:// or https://")
         self._client = SchemaRegistryClient(url=url, timeout=httpx.Timeout(timeout_s))
         self._ids: dict[type, int] = {}
         self._schemas: dict[SchemaId, ParsedSchema] = {}
+        self._unknown: dict[SchemaId, tuple[float, str]] = {}
+        self._clock_s = clock_s
 
     def id_of(self, record_type: type) -> int:
         """Register the newest schema of ``record_type``, or find it registered; see :class:`SchemaRegistry`.
@@ -99,7 +112,7 @@ class ConfluentRegistry:
             When it does not answer.
         """
         if schema_id not in self._schemas:
-            self._schemas[schema_id] = _asked(lambda: self._fetch(schema_id))
+            self._schemas[schema_id] = self._fetch_once_a_minute(schema_id)
         return self._schemas[schema_id]
 
     def _register(self, record_name: str) -> int:
@@ -122,12 +135,26 @@ class ConfluentRegistry:
             raise
         return level
 
+    def _fetch_once_a_minute(self, schema_id: SchemaId) -> ParsedSchema:
+        unknown_since_s, said = self._unknown.get(schema_id, (-_UNKNOWN_S, ""))
+        if said and self._clock_s() - unknown_since_s < _UNKNOWN_S:
+            raise UnknownSchemaError(said)
+        try:
+            return _asked(lambda: self._fetch(schema_id))
+        except UnknownSchemaError as error:
+            if len(self._unknown) >= _MAX_UNKNOWN:
+                self._unknown.clear()
+            self._unknown[schema_id] = self._clock_s(), str(error)
+            raise
+
     def _fetch(self, schema_id: SchemaId) -> ParsedSchema:
         if isinstance(schema_id, int) and not 1 <= schema_id <= _MAX_ID:
             raise UnknownSchemaError(f"schema id {schema_id} is not one a registry gives")
         kind = "guids" if isinstance(schema_id, UUID) else "ids"
         response = self._client.request(f"{self._client.url_manager.url}schemas/{kind}/{schema_id}")
-        if response.status_code == _NOT_FOUND and _error_code(response) == _SCHEMA_NOT_FOUND:
+        if response.status_code == _NOT_FOUND and (
+            kind == "guids" or _error_code(response) == _SCHEMA_NOT_FOUND
+        ):
             raise UnknownSchemaError(f"the registry has no schema under {schema_id}")
         if not response.is_success:
             raise ClientError("Unable to fetch schema", http_code=response.status_code)

@@ -5,10 +5,13 @@ Every setting that is not Faust's default says what the default would do.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import faust
-from faust.exceptions import ConsumerNotStarted
+from aiokafka.errors import KafkaError
+from faust.exceptions import ConsumerNotStarted, FaustError
+from mode.exceptions import MaxRestartsExceeded
 from mode.supervisors import CrashingSupervisor
 
 from schemas.errors import DiastoleError
@@ -17,6 +20,10 @@ from streams.settings import Settings
 
 #: Handles one fetched Faust event; returns when there is room for the next.
 OnEvent = Callable[[Any], Awaitable[None]]
+
+
+#: What the Kafka client itself ends with; anything else was raised by what handles its messages.
+_KAFKA_TROUBLE = (FaustError, KafkaError, OSError, MaxRestartsExceeded)
 
 
 class TransportFailedError(DiastoleError):
@@ -71,6 +78,11 @@ class StageApp(faust.App):
         except ConsumerNotStarted:
             return
 
+    def forget_unacknowledged(self) -> None:
+        """Make stopping wait for no message: Faust would wait for each without a limit."""
+        with suppress(ConsumerNotStarted):
+            self.consumer.unacked.clear()
+
     async def until_ended(self, stop: asyncio.Event) -> None:
         """Return when ``stop`` is set.
 
@@ -78,8 +90,12 @@ class StageApp(faust.App):
         ------
         TransportFailedError
             When the app ended by itself.
+        Exception
+            What taking a message in raised, under its own name.
         """
         if await self.wait_for_stopped(stop.wait()):
+            if isinstance(self.crash_reason, Exception) and not isinstance(self.crash_reason, _KAFKA_TROUBLE):
+                raise self.crash_reason
             reason = type(self.crash_reason).__name__ if self.crash_reason else "stopped by itself"
             raise TransportFailedError(f"the Kafka client ended ({reason}); the supervisor should restart")
 
@@ -138,7 +154,8 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "producer_acks": -1,
         "producer_linger": 0.0,  # batches form by themselves while a request is under way
         "producer_max_batch_size": 2**20,  # 16 kB by default: every waveform would go alone
-        "producer_max_request_size": max(8 * 2**20, 2 * settings.max_record_bytes),
+        # Above every topic's limit, so that Kafka is the one to say what is too large.
+        "producer_max_request_size": max(16 * 2**20, 2 * settings.max_record_bytes),
         "producer_request_timeout": 30.0,  # 1200 s by default: a lost broker would go unnoticed
         "logging_config": {"version": 1, "disable_existing_loggers": False},
         "loghandlers": [],

@@ -1,7 +1,8 @@
 """Looking at Kafka beside Faust: is it there, are the topics there, how far behind is the group."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -11,6 +12,7 @@ from aiokafka.errors import KafkaError
 from schemas.errors import ConfigurationError, RetriableError
 
 _TIMEOUT_MS = 10_000
+_FETCH_MS = 200
 
 
 class BrokerUnreachableError(RetriableError):
@@ -35,6 +37,7 @@ class PartitionsDifferError(ConfigurationError):
 class _Clients:
     consumer: AIOKafkaConsumer
     admin: AIOKafkaAdminClient
+    opened: AsyncExitStack
 
 
 class KafkaProbe:
@@ -90,39 +93,90 @@ class KafkaProbe:
         ------
         BrokerUnreachableError
         """
+        async with self._connected() as clients:
+            unread = await self._unread(clients, topic, known_ends)
+        return sum(end - begin for begin, end in unread.values())
+
+    async def has_records(self, topic: str, known_ends: Mapping[int, int]) -> bool:
+        """Whether what :meth:`lag` counts holds a record: offsets are also taken by transactions' markers.
+
+        The group never commits such a marker when it stands last, and so lags behind it for ever.
+
+        Raises
+        ------
+        BrokerUnreachableError
+            Also when Kafka does not say within 10 s.
+        """
+        async with self._connected() as clients:
+            unread = await self._unread(clients, topic, known_ends)
+            behind = {tp: offsets for tp, offsets in unread.items() if offsets[0] < offsets[1]}
+            if not behind:
+                return False
+            clients.consumer.assign(list(behind))
+            try:
+                for tp, (begin, _) in behind.items():
+                    clients.consumer.seek(tp, begin)
+                ends = {tp: end for tp, (_, end) in behind.items()}
+                return await asyncio.wait_for(_fetches_any(clients.consumer, ends), _TIMEOUT_MS / 1000)
+            finally:
+                clients.consumer.unsubscribe()
+
+    async def _unread(
+        self, clients: _Clients, topic: str, known_ends: Mapping[int, int]
+    ) -> dict[TopicPartition, tuple[int, int]]:
+        """First and last offset plus one of what the group has not committed, per partition."""
         wanted = {TopicPartition(topic, number): end for number, end in known_ends.items()}
         if not wanted:
-            return 0
-        async with self._connected() as clients:
-            ends = await clients.consumer.end_offsets(list(wanted))
-            begins = await clients.consumer.beginning_offsets(list(wanted))
-            committed = await clients.admin.list_consumer_group_offsets(self._group, partitions=list(wanted))
-        return sum(
-            max(0, max(ends[tp], end) - max(committed[tp].offset, begins[tp])) for tp, end in wanted.items()
-        )
+            return {}
+        ends = await clients.consumer.end_offsets(list(wanted))
+        begins = await clients.consumer.beginning_offsets(list(wanted))
+        committed = await clients.admin.list_consumer_group_offsets(self._group, partitions=list(wanted))
+        unread = {}
+        for tp, end in wanted.items():
+            begin = max(committed[tp].offset, begins[tp])
+            unread[tp] = begin, max(ends[tp], end, begin)
+        return unread
 
     async def close(self) -> None:
         """Close the connections; the next question opens new ones."""
         clients, self._clients = self._clients, None
         if clients is not None:
-            await clients.consumer.stop()
-            await clients.admin.close()
+            await clients.opened.aclose()
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[_Clients]:
         try:
             if self._clients is None:
-                self._clients = _new_clients(self._bootstrap)
-                await self._clients.consumer.start()
-                await self._clients.admin.start()
+                self._clients = await _connect(self._bootstrap)
             yield self._clients
         except (KafkaError, OSError) as error:
             await self.close()
             raise BrokerUnreachableError(f"no Kafka at {self._bootstrap} ({type(error).__name__})") from None
 
 
-def _new_clients(bootstrap: str) -> _Clients:
-    return _Clients(
-        AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, request_timeout_ms=_TIMEOUT_MS),
-        AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS),
-    )
+async def _connect(bootstrap: str) -> _Clients:
+    async with AsyncExitStack() as opened:
+        # A client that did not get through to Kafka holds connections too, so each is closed in any case.
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            request_timeout_ms=_TIMEOUT_MS,
+        )
+        opened.push_async_callback(consumer.stop)
+        await consumer.start()
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS)
+        opened.push_async_callback(admin.close)
+        await admin.start()
+        return _Clients(consumer=consumer, admin=admin, opened=opened.pop_all())
+
+
+async def _fetches_any(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+    while True:
+        if any((await consumer.getmany(timeout_ms=_FETCH_MS, max_records=1)).values()):
+            return True
+        # Past a marker the position moves on without a record.
+        positions = [(await consumer.position(tp), end) for tp, end in ends.items()]
+        if all(position >= end for position, end in positions):
+            return False

@@ -75,8 +75,8 @@ class KafkaState:
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=4 * 2**20,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             return await _read_to_end(consumer, [TopicPartition(self._topic, p) for p in partitions])
         finally:
             await consumer.stop()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from ops.services import RunningBroker
-from streams.adapters.kafka_probe import KafkaProbe, PartitionsDifferError
+from streams.adapters.kafka_probe import BrokerUnreachableError, KafkaProbe, PartitionsDifferError
 from streams.settings import Settings
 
 TOY_WORKER = Path(__file__).with_name("toy_worker.py")
@@ -244,6 +245,70 @@ async def test_a_stage_that_hangs_ends_its_worker_with_one_line_and_loses_nothin
     assert line["code"] == "STALLED"
     assert re.match(r"\d+ messages waiting, none done for \d+ s", line["reason"])
     assert await bench.uncommitted("hang") == 20
+
+
+@pytest.mark.parametrize(("stage", "code"), [("fail", "OverflowError"), ("refuse", "CONFIGURATION")])
+async def test_a_worker_that_cannot_go_on_says_so_once_and_ends_to_be_started_anew(
+    bench: Bench, stage: str, code: str
+) -> None:
+    await bench.publish_toys(range(20), 5)
+    failing = bench.start(stage)
+    assert await asyncio.to_thread(failing.wait, 60) == 1
+    (line,) = (line for line in bench.log_of(failing) if line["level"] == "error")
+    assert (line["event"], line["code"]) == ("failed", code)
+    assert await bench.uncommitted(stage) == 20
+
+
+async def test_sigterm_ends_a_worker_that_is_held_up_within_its_budget(bench: Bench) -> None:
+    (bench.home / "hold").touch()
+    held = bench.start("hold", drain_budget_s=1)
+    await bench.publish_toys(range(10), 2)
+    await bench.until_logged(held, "held_up")
+    held.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(held.wait, 20) == 0
+    assert [line["event"] for line in bench.log_of(held)][-3:] == [
+        "drain_incomplete",
+        "leaving_at_once",
+        "stopped",
+    ]
+    assert await bench.uncommitted("hold") == 10
+
+
+async def test_a_transactions_marker_is_lag_that_holds_no_record(
+    apache_broker: RunningBroker, tmp_path: Path
+) -> None:
+    bench = Bench(apache_broker.bootstrap, tmp_path)
+    await bench.open()
+    topic, group, ends = f"{bench.prefix}.in", f"{bench.prefix}-group", dict.fromkeys(range(PARTITIONS), 0)
+    probe = KafkaProbe(bench.bootstrap, group)
+    producer = AIOKafkaProducer(bootstrap_servers=bench.bootstrap, transactional_id=bench.prefix)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bench.bootstrap, group_id=group, enable_auto_commit=False)
+
+    async def until_lag_is(expected: int) -> None:
+        # A fresh Kafka has no coordinator yet, and it writes the marker after it has answered.
+        async with asyncio.timeout(30):
+            while True:
+                with suppress(BrokerUnreachableError):
+                    if await probe.lag(topic, ends) == expected:
+                        return
+
+    async with producer, consumer:
+        await until_lag_is(0)
+        assert not await probe.has_records(topic, ends)
+        async with producer.transaction():
+            await producer.send_and_wait(topic, b"a toy", partition=0)
+        await until_lag_is(2)
+        assert await probe.has_records(topic, ends)
+        consumer.assign([TopicPartition(topic, 0)])
+        await consumer.commit({TopicPartition(topic, 0): 1})
+        await until_lag_is(1)
+        assert not await probe.has_records(topic, ends)
+        async with producer.transaction():
+            await producer.send_and_wait(topic, b"another", partition=0)
+        await until_lag_is(3)
+        assert await probe.has_records(topic, ends)
+    await probe.close()
+    await bench.close()
 
 
 async def test_a_missing_topic_is_named_in_one_line_and_waited_for(bench: Bench) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.errors import PoisonError, RetriableError
+from schemas.errors import ConfigurationError, PoisonError, RetriableError
+from streams.ending import Ending
 from streams.logs import configure_logs
 from streams.message import Headers
 from streams.service import StageService
@@ -63,6 +64,16 @@ def hang(batch: Sequence[Received[Toy]]) -> list[Toy]:
     return []
 
 
+async def fail(results: Sequence[Toy]) -> None:
+    """Raise what nobody expected, with the patient in its text."""
+    raise OverflowError(results[0].patient_id)
+
+
+async def refuse(results: Sequence[Toy]) -> None:
+    """Find out only at work that something is set up wrong."""
+    raise ConfigurationError("no right to write there")
+
+
 def toy_stage(name: str, settings: Settings) -> Stage[Toy]:
     async def wait_while_held(results: Sequence[Toy]) -> None:
         if (settings.home / "hold").exists():
@@ -72,6 +83,10 @@ def toy_stage(name: str, settings: Settings) -> Stage[Toy]:
         return Stage(name=name, reads=Toy, decide=count)
     if name == "hang":
         return Stage(name=name, reads=Toy, work=hang)
+    if name == "fail":
+        return Stage(name=name, reads=Toy, work=refuse_thirteen, effect=fail)
+    if name == "refuse":
+        return Stage(name=name, reads=Toy, work=refuse_thirteen, effect=refuse)
     if name == "hold":
         return Stage(name=name, reads=Toy, work=refuse_thirteen, effect=wait_while_held)
     return Stage(name=name, reads=Toy, work=refuse_thirteen)
@@ -84,13 +99,16 @@ def toy_route(name: str, prefix: str) -> Route:
     )
 
 
-async def serve(name: str, prefix: str, settings: Settings) -> None:
+async def serve(name: str, prefix: str, settings: Settings, ending: Ending) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await StageService(toy_stage(name, settings), toy_route(name, prefix), ToyCodec(), settings, stop).run()
+    stage, route = toy_stage(name, settings), toy_route(name, prefix)
+    await StageService(stage, route, ToyCodec(), settings, stop, ending).run()
 
 
 if __name__ == "__main__":
     configure_logs("json", "info")
     given = Settings.model_validate_json(sys.argv[3])
-    raise SystemExit(exit_code_of(sys.argv[1], serve(sys.argv[1], sys.argv[2], given)))
+    ending = Ending()
+    serving = serve(sys.argv[1], sys.argv[2], given, ending)
+    raise SystemExit(exit_code_of(sys.argv[1], serving, ending))

@@ -192,6 +192,26 @@ def test_a_guid_is_asked_for_by_guid(stand_in: StandIn, url: str) -> None:
         ConfluentRegistry(url).schema_of(UUID(int=1))
 
 
+def test_a_registry_that_knows_no_guids_makes_a_message_poison_and_stops_nothing(
+    stand_in: StandIn, url: str
+) -> None:
+    stand_in.overrides[f"GET /schemas/guids/{GUID}"] = 404, {"message": "HTTP 404 Not Found"}
+    with pytest.raises(UnknownSchemaError):
+        ConfluentRegistry(url).schema_of(GUID)
+
+
+def test_an_unknown_id_is_asked_for_once_a_minute(stand_in: StandIn, url: str) -> None:
+    now_s = [0.0]
+    registry = ConfluentRegistry(url, clock_s=lambda: now_s[0])
+    for now_s[0] in (0.0, 1.0, 59.0):
+        with pytest.raises(UnknownSchemaError, match="77"):
+            registry.schema_of(77)
+    assert stand_in.requests == ["GET /schemas/ids/77"]
+    stand_in.schemas[77] = json.dumps(raw_schema("CareAction", 1))
+    now_s[0] = 60.0
+    assert registry.schema_of(77)["name"] == "org.diastole.CareAction"
+
+
 def test_an_unknown_id_is_poison(url: str) -> None:
     with pytest.raises(UnknownSchemaError, match="77"):
         ConfluentRegistry(url).schema_of(77)

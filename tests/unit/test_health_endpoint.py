@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from schemas.errors import ConfigurationError
 from streams.health import Health, serve_health
 from streams.metrics import StageMetrics
 
@@ -50,3 +51,15 @@ async def test_metrics_are_those_of_the_stage() -> None:
 
 async def test_other_paths_are_told_what_there_is() -> None:
     assert await get("/", WELL) == (404, "/healthz /readyz /metrics\n")
+
+
+async def test_a_port_that_is_taken_is_the_operators_matter() -> None:
+    metrics = StageMetrics("toy").registry
+    first = await serve_health("127.0.0.1", 0, lambda: WELL, metrics)
+    port = first.sockets[0].getsockname()[1]
+    try:
+        with pytest.raises(ConfigurationError, match=f"127.0.0.1:{port} .*DIASTOLE_METRICS_PORT"):
+            await serve_health("127.0.0.1", port, lambda: WELL, metrics)
+    finally:
+        first.close()
+        await first.wait_closed()

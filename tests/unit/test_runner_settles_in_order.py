@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -10,11 +11,12 @@ import pytest
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from schemas.errors import ConfigurationError, PoisonError, RetriableError
+from schemas.errors import ConfigurationError, FatalError, PoisonError, RetriableError
 from schemas.recorded import Urgency
 from streams.message import Headers, Message, Outgoing
 from streams.metrics import StageMetrics
 from streams.progress import Progress
+from streams.retry import TriedEnoughError
 from streams.runner import StageRunner
 from streams.settings import Settings
 from streams.stage import Received, Stage
@@ -100,7 +102,12 @@ def message(offset: int, value: bytes | None, partition: int = 0, headers: Heade
 
 @asynccontextmanager
 async def running(
-    tape: Tape, produces: str | None = "out", metrics: StageMetrics | None = None, **stage: Any
+    tape: Tape,
+    produces: str | None = "out",
+    metrics: StageMetrics | None = None,
+    codec: NoteCodec | None = None,
+    registry_url: str | None = None,
+    **stage: Any,
 ) -> AsyncIterator[tuple[StageRunner, asyncio.Task[None]]]:
     settings = Settings(
         max_delay_ms=1,
@@ -109,6 +116,7 @@ async def running(
         max_record_bytes=1024,
         retry_first_s=0.01,
         retry_most_s=0.02,
+        registry_url=registry_url,
     )
     given = {"name": "toy", "reads": Note, **({"work": echo} if "decide" not in stage else {}), **stage}
     loop = asyncio.get_running_loop()
@@ -116,7 +124,7 @@ async def running(
         runner = build_runner(
             Stage(**given),
             Route(stage="toy", consumes="in", produces=produces),
-            codec=NoteCodec(),
+            codec=codec or NoteCodec(),
             transport=tape,
             executor=executor,
             settings=settings,
@@ -130,7 +138,7 @@ async def running(
             yield runner, task
         finally:
             task.cancel()
-            with suppress(asyncio.CancelledError, ConfigurationError):
+            with suppress(asyncio.CancelledError, ConfigurationError, FatalError):
                 await task
 
 
@@ -300,3 +308,83 @@ async def test_what_went_in_is_counted_out_or_dead() -> None:
     for code in ("POISON", "EMPTY_RECORD", "PAYLOAD_TOO_LARGE"):
         assert f'diastole_dead_letters_total{{code="{code}",stage="toy"}} 1.0' in lines
     assert 'diastole_in_flight_records{stage="toy"} 0.0' in lines
+
+
+async def test_what_came_in_between_two_rebalances_close_together_is_forgotten() -> None:
+    tape, hold = Tape(), asyncio.Event()
+
+    async def held(results: Sequence[Note]) -> None:
+        await hold.wait()
+
+    async with running(tape, effect=held) as (runner, _):
+        for offset in range(12):
+            admitting = asyncio.create_task(runner.admit(message(100 + offset, b"p:a")))
+            await asyncio.sleep(0)
+        runner.abandon()  # both begin before the first is over
+        runner.abandon()
+        await admitting
+        runner.resume()
+        before = len(tape.of("forgotten"))
+        await runner.admit(message(5, b"p:a"))
+        runner.resume()  # partition 0 may be someone else's now
+        hold.set()
+        await until(lambda: runner.progress.in_flight == 0)
+    assert tape.of("forgotten")[before:] == [(0, 5)]
+    assert (0, 5) not in tape.of("acked")
+
+
+async def test_a_registry_that_does_not_answer_is_named_as_what_holds_the_stage_up() -> None:
+    class UnansweredError(RetriableError):
+        code = "NO_ANSWER"
+
+    class RemoteCodec(NoteCodec):
+        answers = False
+
+        def decode(self, payload: bytes, *expected: Any, headers: Headers | None = None) -> Any:
+            if not self.answers:
+                raise UnansweredError("later")
+            return super().decode(payload, *expected, headers=headers)
+
+    tape, codec = Tape(), RemoteCodec()
+    async with running(tape, codec=codec) as (runner, _):
+        admitting = asyncio.create_task(runner.admit(message(0, b"p:a")))
+        await until(lambda: runner.held_up_by == "NO_ANSWER")
+        assert runner.progress.in_flight == 0
+        codec.answers = True
+        await admitting
+        await until(lambda: bool(tape.of("acked")))
+        assert runner.held_up_by is None
+
+
+async def test_while_a_remote_registry_is_asked_everything_else_goes_on() -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    class RemoteCodec(NoteCodec):
+        def decode(self, payload: bytes, *expected: Any, headers: Headers | None = None) -> Any:
+            asked.set()
+            assert answer.wait(10)
+            return super().decode(payload, *expected, headers=headers)
+
+    tape = Tape()
+    async with running(tape, codec=RemoteCodec(), registry_url="http://registry") as (runner, _):
+        admitting = asyncio.create_task(runner.admit(message(0, b"p:a")))
+        await until(asked.is_set)
+        answer.set()  # on the loop that a call in it would have blocked
+        await admitting
+        await until(lambda: bool(tape.of("acked")))
+
+
+async def test_a_record_without_memory_is_tried_for_a_while_and_then_left_to_a_fresh_process() -> None:
+    tries = []
+
+    def starved(batch: Sequence[Received[Note]]) -> list[Note]:
+        tries.append(len(batch))
+        raise MemoryError
+
+    tape = Tape()
+    async with running(tape, work=starved) as (runner, ended):
+        await runner.admit(message(0, b"p:a"))
+        with pytest.raises(TriedEnoughError, match="MEMORY after 12 attempts"):
+            await asyncio.wait_for(ended, 10)
+    assert tries == [1] * 12
+    assert tape.events == []

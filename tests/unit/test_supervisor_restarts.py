@@ -18,6 +18,16 @@ def fail_once(folder: Path, parent: int) -> int:
     return _until_terminated()
 
 
+def misconfigured_after_a_failure(folder: Path, parent: int) -> int:
+    """Fail, be misconfigured when started again, and ask the supervisor to stop when started once more."""
+    runs = len(list(folder.iterdir()))
+    (folder / str(runs)).touch()
+    if runs < 2:
+        return runs + 1
+    os.kill(parent, signal.SIGTERM)
+    return _until_terminated()
+
+
 def misconfigured() -> int:
     return 2
 
@@ -43,3 +53,9 @@ def test_a_misconfigured_stage_is_not_started_again() -> None:
     with capture_logs() as logs:
         assert supervise({"toy": ()}, misconfigured) == 2
     assert logs == []
+
+
+def test_a_stage_that_worked_once_stops_no_other_by_being_refused_later(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        supervise({"toy": (tmp_path, os.getpid())}, misconfigured_after_a_failure)
+    assert [line["exit_code"] for line in logs if line["event"] == "stage_ended"] == [1, 2]

@@ -14,6 +14,7 @@ class Scene:
     def __init__(self) -> None:
         self.now_s = 0.0
         self.lag = 0
+        self.lag_holds_records = True
         self.held_up = False
         self.kafka_answers = True
         self.progress = Progress(lambda: self.now_s)
@@ -22,6 +23,7 @@ class Scene:
             progress=self.progress,
             metrics=StageMetrics("toy"),
             lag=self._lag,
+            has_records=self._has_records,
             is_held_up=lambda: self.held_up,
         )
 
@@ -29,6 +31,9 @@ class Scene:
         if not self.kafka_answers:
             raise RetriableError("no Kafka")
         return self.lag
+
+    async def _has_records(self) -> bool:
+        return self.lag_holds_records
 
     async def after(self, seconds: float) -> None:
         self.now_s += seconds
@@ -101,3 +106,22 @@ async def test_trouble_that_a_restart_would_not_end_is_no_stall(trouble: str) ->
     await scene.after(59)
     with pytest.raises(StalledError):
         await scene.after(1)
+
+
+async def test_a_lag_of_nothing_but_a_transactions_marker_is_no_stall() -> None:
+    scene = Scene()
+    scene.lag, scene.lag_holds_records = 1, False
+    await scene.after(10_000)
+    await scene.after(10_000)
+    scene.lag_holds_records = True
+    await scene.after(59)
+    with pytest.raises(StalledError):
+        await scene.after(1)
+
+
+async def test_messages_in_flight_are_a_stall_whatever_else_kafka_holds() -> None:
+    scene = Scene()
+    scene.progress.admitted()
+    scene.lag_holds_records = False
+    with pytest.raises(StalledError):
+        await scene.after(60)
