@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -54,6 +55,25 @@ def test_the_fda_sample_is_read_whole(shared_ecg: Path) -> None:
     np.testing.assert_array_equal(by_lead["III"], by_lead["II"] - by_lead["I"])
 
 
+def test_the_fda_samples_microvolts_are_what_its_text_says(shared_ecg: Path) -> None:
+    path = shared_ecg / "aecg" / "hl7_example.xml"
+    ecg = read(path)
+    # Read without any XML parser, as a second opinion.
+    text = path.read_text(encoding="utf-8")
+    found = re.findall(
+        r'code="MDC_ECG_LEAD_(\w+)".*?<origin value="([\d.-]+)".*?<scale value="([\d.]+)" unit="uV".*?'
+        r"<digits>([^<]*)</digits>",
+        text,
+        re.DOTALL,
+    )
+    by_lead = {
+        name.upper(): row * ecg.uv_per_unit for name, row in zip(ecg.lead_names, ecg.samples, strict=True)
+    }
+    for name, origin, scale, digits in found[:12]:
+        expected_uv = np.array(digits.split(), dtype=float) * float(scale) + float(origin)
+        np.testing.assert_array_equal(by_lead[name.upper()], expected_uv)
+
+
 def test_a_document_without_a_twelve_lead_waveform_is_refused(shared_ecg: Path) -> None:
     with pytest.raises(FeedRefusedError, match=r"found II .*missing I, III, aVR, aVL, aVF, V1"):
         read(shared_ecg / "aecg" / "minimum_no_waveform.xml")
@@ -87,6 +107,7 @@ def test_two_limb_leads_are_enough_since_the_others_derive_from_them(tmp_path: P
         (document(unit="kg"), "'kg'"),
         (document(scale="wide"), "not numbers"),
         (document(scale="-1"), "above 0"),
+        (document().replace("<digits>0 1 ", f"<digits>0 {10**30} "), "not numbers"),
         (document(head="20021122"), "--acquired-at"),
         (document(head="20021122091000+9900"), "--acquired-at"),
         (document(head="20021122091000+0160"), "--acquired-at"),

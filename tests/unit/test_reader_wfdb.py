@@ -40,7 +40,7 @@ def test_samples_equal_wfdbs_own_millivolts(shared_ecg: Path) -> None:
     millivolts = wfdb.rdrecord(str(path.with_suffix(""))).p_signal.T[:12]  # (12, 38400)
     np.testing.assert_allclose(ecg.samples * ecg.uv_per_unit, millivolts * 1000.0, atol=1e-9)
     assert ecg.lead_names == LEADS_12
-    assert reading.notes == ("left out what is none of the twelve leads: vx, vy, vz",)
+    assert reading.notes == ("left out, none of the twelve leads or one of them again: vx, vy, vz",)
     assert (ecg.age_years, ecg.sex, ecg.sample_rate_hz) == (81.0, Sex.FEMALE, 1000.0)
 
 
@@ -183,3 +183,12 @@ def test_a_header_without_signals_is_refused(tmp_path: Path) -> None:
     (tmp_path / "none.hea").write_text("none 0 500 5000\n")
     with pytest.raises(FeedRefusedError, match="of no signal"):
         read(tmp_path / "none.hea", GIVEN)
+
+
+def test_of_two_channels_of_one_name_the_first_is_taken(tmp_path: Path) -> None:
+    counts = np.full(1000, 7)
+    twice = {**with_channel(counts, "ii", "mV"), "adc_gain": [1000.0] * 13}
+    reading = read_noted(write_record(tmp_path, **twice), GIVEN)
+    assert reading.ecg.lead_names == ("II", "I", *LEADS_12[2:])
+    assert set(reading.ecg.samples[0].tolist()) == {7}
+    assert reading.notes == ("left out, none of the twelve leads or one of them again: II",)

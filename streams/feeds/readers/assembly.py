@@ -90,7 +90,8 @@ def _notes(found: Found, options: ReadOptions) -> Iterator[str]:
     if found.acquired_at is not None and found.acquired_at.tzinfo is None:
         yield f"time carries no zone, read as {options.timezone}"
     if found.left_out:
-        yield f"left out what is none of the twelve leads: {', '.join(map(shown, found.left_out))}"
+        names = ", ".join(shown(name) for name in found.left_out)
+        yield f"left out, none of the twelve leads or one of them again: {names}"
     if found.age_years is not None and _possible_age(found.age_years) is None:
         yield "its age is none a person can have, read as unknown"
 
