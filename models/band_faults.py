@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter1d
 
+from models.lead_faults import lead_findings
 from models.quality import Finding, Reason
 from schemas.featurized import Measurements
 from schemas.leads import LEADS_12
@@ -24,12 +25,7 @@ _PLAUSIBLE_MV: Final = (0.15, 15.0)
 _SMOOTH: Final = 5
 _NOISE_SHARE: Final = 0.012
 _NOISE_MV: Final = 0.01
-#: Rounding and filters of carts leave 1–3 % between I + III and II. Compared over 40 ms, so that noise of the
-#: channels, which is not shared between them, is no breach of the law.
-_EINTHOVEN_SHARE: Final = 0.2
-_BROAD: Final = 20
 _MIN_BEATS: Final = 3
-_UNLIKE: Final = -0.3
 
 
 def band_findings(
@@ -58,9 +54,7 @@ def band_findings(
     for i in range(len(mv)):
         found = _size_findings(size_mv[i], noise_mv[i], given)
         found += [(Reason.NO_BEATS, "")] if r_peaks[i].size < _MIN_BEATS else []
-        found += _limb_findings(mv[i], given)
-        swapped = r_peaks[i].size >= _MIN_BEATS and arms_swapped(mv[i], measurements[i])
-        found += [(Reason.ARM_LEADS_SWAPPED, "")] if swapped else []
+        found += lead_findings(mv[i], r_peaks[i], measurements[i], given=given)
         findings.append(found)
     return findings
 
@@ -80,35 +74,3 @@ def _size_findings(
     return [(Reason.FLAT, lead) for lead, is_flat in zip(given, flat, strict=True) if is_flat] + [
         (Reason.NOISE, lead) for lead, is_noisy in zip(given, noisy, strict=True) if is_noisy
     ]
-
-
-def _limb_findings(mv: Conditioned, given: Sequence[str]) -> list[Finding]:
-    """Einthoven's law, I + III = II, where all three were recorded."""
-    if not {"I", "II", "III"} <= set(given):
-        return []
-    limb = uniform_filter1d(mv[[_ROW["I"], _ROW["II"], _ROW["III"]]].astype(np.float64), _BROAD, axis=-1)
-    size = np.sqrt((limb**2).mean(axis=1))
-    if not size.all():
-        return []  # a lead without signal has its own finding
-    residual = np.sqrt(((limb[0] + limb[2] - limb[1]) ** 2).mean())
-    if residual <= _EINTHOVEN_SHARE * size.max():
-        return []
-    normal = limb / size[:, None]
-    power, directions = np.linalg.eigh(normal @ normal.T / normal.shape[1])
-    weights = directions[:, 0] * np.sign(directions[0, 0])  # of I, II, III in the sum nearest to zero
-    fits = np.sqrt(max(power[0], 0.0)) <= _EINTHOVEN_SHARE and weights[1] < 0 < weights[2]
-    return [(Reason.LEADS_RESCALED if fits else Reason.NOT_EINTHOVEN, "")]
-
-
-def arms_swapped(mv: Conditioned, measured: Measurements) -> bool:
-    """Whether the arm electrodes are exchanged: all of lead I is upside down, while V6 is as usual.
-
-    A right axis turns the QRS of I alone; P tells them apart (its axis lies within ±90° in sinus rhythm) and,
-    without P, T does.
-    """
-    lead_i, v6 = mv[_ROW["I"]].astype(np.float64), mv[_ROW["V6"]].astype(np.float64)
-    norm = np.linalg.norm(lead_i) * np.linalg.norm(v6)
-    if norm == 0 or float(lead_i @ v6) / norm > _UNLIKE:
-        return False
-    upright = measured.p_axis_deg if measured.p_axis_deg is not None else measured.t_axis_deg
-    return upright is not None and abs(upright) > 90.0

@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from models.band_faults import band_findings
 from models.beats import r_peaks
-from models.leads import plan_leads
-from models.measurements import measure
+from models.leads import LeadPlan, plan_leads
+from models.measurements import measure, without_leads
 from models.quality import Finding, Reason, judge
 from models.raw_faults import raw_findings
 from models.resample import to_band_500_hz
 from models.signal import is_long_enough, is_supported_rate, model_input_uv, twelve_leads_mv
 from schemas.featurized import Measurements, Quality
+
+_WITHOUT_SIGNAL: Final = (Reason.MISSING_LEAD, Reason.LEAD_OFF, Reason.FLAT)
+_FOLLOW_FROM_OFF: Final = (Reason.FLAT, Reason.NOT_EINTHOVEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,7 +74,7 @@ def examine(
     band = band_findings(mv, peaks, measured, given=plan.given)
     inputs = model_input_uv(mv)
     return [
-        _examined([*missing, *stated[i], *raw[i], *band[i]], measured[i], peaks[i], inputs[i])
+        _examined(plan, [*missing, *stated[i], *raw[i], *band[i]], measured[i], peaks[i], inputs[i])
         for i in range(len(mv))
     ]
 
@@ -82,6 +86,7 @@ def _refusals(n_samples: int, sample_rate_hz: float) -> list[Finding]:
 
 
 def _examined(
+    plan: LeadPlan,
     findings: list[Finding],
     measured: Measurements,
     peaks: npt.NDArray[np.int64],
@@ -92,13 +97,17 @@ def _examined(
     if quality.acceptable:
         scorable = model_input.copy()  # not a view that keeps the whole batch alive
         scorable.flags.writeable = False
+    dead = {lead for reason, lead in findings if reason in _WITHOUT_SIGNAL}
     return Examined(
-        quality=quality, measurements=measured, r_peaks=tuple(peaks.tolist()), model_input_uv=scorable
+        quality=quality,
+        measurements=without_leads(measured, plan.resting_on(dead)),
+        r_peaks=tuple(peaks.tolist()),
+        model_input_uv=scorable,
     )
 
 
 def _said_once(findings: list[Finding]) -> list[Finding]:
-    """Each finding once; a lead that is off is not called flat as well."""
+    """Each finding once; a lead that is off is not called flat or contradictory as well."""
     off = {lead for reason, lead in findings if reason is Reason.LEAD_OFF}
     once = dict.fromkeys(findings)
-    return [finding for finding in once if not (finding[0] is Reason.FLAT and finding[1] in off)]
+    return [finding for finding in once if not (finding[0] in _FOLLOW_FROM_OFF and finding[1] in off)]

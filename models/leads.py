@@ -1,7 +1,7 @@
 """Which row is which lead: names as sources write them, and the limb leads that follow from the others."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -11,7 +11,12 @@ import numpy.typing as npt
 
 from schemas.leads import DERIVED_FROM_I_II, LEADS_12
 
-_LIMB: Final[dict[str, tuple[float, float]]] = {"I": (1.0, 0.0), "II": (0.0, 1.0), **DERIVED_FROM_I_II}
+#: Each limb lead as weights of (I, II).
+LIMB_FROM_I_II: Final[dict[str, tuple[float, float]]] = {
+    "I": (1.0, 0.0),
+    "II": (0.0, 1.0),
+    **DERIVED_FROM_I_II,
+}
 
 # What vendors put around the name: IEEE 11073 (MDC_ECG_LEAD_I), DICOM ("Lead I (Einthoven)"), DI/D1 in
 # Latin America and CODE-15 %, C1–C6 in IEC 60601-2-25. Written without separators, in capitals. A bare number
@@ -70,6 +75,16 @@ class LeadPlan:
     missing: tuple[str, ...]
     given: tuple[str, ...]
 
+    def resting_on(self, dead: Collection[str]) -> tuple[str, ...]:
+        """Leads without a signal when those in ``dead`` have none: they, and what is derived from them."""
+        rows = [self.weights[LEADS_12.index(lead)] != 0 for lead in dead if lead in self.given]
+        used = np.any(rows, axis=0) if rows else np.zeros(self.weights.shape[1], dtype=bool)
+        return tuple(
+            lead
+            for lead, of in zip(LEADS_12, self.weights, strict=True)
+            if lead in self.missing or (of[used] != 0).any()
+        )
+
 
 @lru_cache(maxsize=256)
 def plan_leads(lead_names: tuple[str, ...]) -> LeadPlan:
@@ -86,8 +101,8 @@ def plan_leads(lead_names: tuple[str, ...]) -> LeadPlan:
         if lead in rows:
             row, sign = rows[lead]
             weights[i, row] = sign
-        elif lead in _LIMB and frontal is not None:
-            weights[i] = np.asarray(_LIMB[lead]) @ frontal
+        elif lead in LIMB_FROM_I_II and frontal is not None:
+            weights[i] = np.asarray(LIMB_FROM_I_II[lead]) @ frontal
         else:
             missing.append(lead)
     weights.flags.writeable = False
@@ -109,8 +124,8 @@ def _frontal_plane(rows: dict[str, tuple[int, float]], n_rows: int) -> npt.NDArr
     """Weights (2, n_rows) of I and II; None when the limb leads given do not determine them."""
     limb: list[str] = [lead for lead in ("I", "II") if lead in rows]
     if len(limb) < 2:
-        limb = [lead for lead in _LIMB if lead in rows]
-    mixing = np.array([_LIMB[lead] for lead in limb]).reshape(-1, 2)  # (n_limb, 2)
+        limb = [lead for lead in LIMB_FROM_I_II if lead in rows]
+    mixing = np.array([LIMB_FROM_I_II[lead] for lead in limb]).reshape(-1, 2)  # (n_limb, 2)
     if np.linalg.matrix_rank(mixing) < 2:
         return None
     weights = np.zeros((2, n_rows))

@@ -1,6 +1,8 @@
 """Intervals, axes and voltages of the median beat, as a cart prints them."""
 
 import math
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -11,10 +13,27 @@ from models.median_beat import median_beat
 from schemas.featurized import MODEL_INPUT_RATE_HZ, Measurements
 from schemas.leads import LEADS_12
 
+#: Which leads each measurement is read from, where it is not all of them.
+READ_FROM: Final[dict[str, tuple[str, ...]]] = {
+    "p_axis_deg": ("I", "aVF"),
+    "qrs_axis_deg": ("I", "aVF"),
+    "t_axis_deg": ("I", "aVF"),
+    "r_avl_mv": ("aVL",),
+    "s_v1_mv": ("V1",),
+    "s_v3_mv": ("V3",),
+    "r_v5_mv": ("V5",),
+    "r_v6_mv": ("V6",),
+    "p_terminal_v1_mv_ms": ("V1",),
+    "t_v5_mv": ("V5",),
+    "st_v5_mv": ("V5",),
+}
+
 _MS_PER_SAMPLE: Final = 1000.0 / MODEL_INPUT_RATE_HZ
 _ROW: Final = {lead: row for row, lead in enumerate(LEADS_12)}
 #: ST is read 60 ms after the J point (where stress and ward monitors read it).
 _ST_AFTER_J: Final = round(60 / _MS_PER_SAMPLE)
+#: Where int16 µV end; no heart shows a tenth of it, and what does has a wrong unit.
+_MOST_MV: Final = 33.0
 #: Rates outside 15–300 a minute are misdetections.
 _RR_RANGE_MS: Final = (200.0, 4000.0)
 
@@ -34,8 +53,8 @@ def measure(mv: npt.NDArray[np.float32], r_peaks: list[npt.NDArray[np.int64]]) -
     list of Measurements
         In the order of the batch; a field is None where its wave is absent or too few beats were found. Heart
         rate is the mean of the beat-to-beat rates (as Philips carts state it), QTc is Fridericia's
-        ``qt / (RR in s) ** (1/3)`` (Bazett over-corrects above 90 beats a minute), depths of S waves are
-        positive.
+        ``qt / (RR in s) ** (1/3)`` (Bazett over-corrects above 90 beats a minute) of the mean RR, depths of S
+        waves are positive.
     """
     return [_measure_one(ecg, peaks) for ecg, peaks in zip(mv, r_peaks, strict=True)]
 
@@ -58,23 +77,40 @@ def _measure_one(mv: npt.NDArray[np.float32], peaks: npt.NDArray[np.int64]) -> M
         p_duration_ms=_span_ms(marks.p_onset, marks.p_end),
         qrs_ms=_span_ms(marks.qrs_onset, marks.qrs_end),
         qt_ms=qt_ms,
-        qtc_ms=_rounded(fridericia_ms(qt_ms, rate)),
+        qtc_ms=_rounded(fridericia_ms(qt_ms, float(np.mean(rr_ms)) if rr_ms.size else None)),
         **_axes(leads, marks),
         **_voltages(leads, marks),
     )
 
 
-def fridericia_ms(qt_ms: float | None, heart_rate_bpm: float | None) -> float | None:
-    """QT at 60 beats a minute by Fridericia (1920): ``qt / (60 / rate) ** (1/3)``; None without either.
+def fridericia_ms(qt_ms: float | None, rr_ms: float | None) -> float | None:
+    """QT at 60 beats a minute by Fridericia (1920): ``qt / (RR in s) ** (1/3)``; None without either.
+
+    RR is the mean interval. The mean of beat-to-beat rates is no substitute: short intervals weigh more in
+    it, and QTc would come out too long, in atrial fibrillation by 5–20 ms.
 
     Examples
     --------
-    >>> round(fridericia_ms(352.0, 84.0))
+    >>> round(fridericia_ms(352.0, 60000.0 / 84.0))
     394
     """
-    if qt_ms is None or heart_rate_bpm is None:
+    if qt_ms is None or rr_ms is None:
         return None
-    return float(qt_ms / math.cbrt(60.0 / heart_rate_bpm))
+    return float(qt_ms / math.cbrt(rr_ms / 1000.0))
+
+
+def without_leads(measured: Measurements, leads: Collection[str]) -> Measurements:
+    """Leave out what was read from leads without a signal: a voltage of nothing is not 0.
+
+    Intervals stay: they come from all leads together.
+
+    Examples
+    --------
+    >>> without_leads(Measurements(qrs_ms=90.0, r_v5_mv=0.0), {"V5"}).r_v5_mv is None
+    True
+    """
+    dead = set(leads)
+    return replace(measured, **{name: None for name, of in READ_FROM.items() if dead.intersection(of)})
 
 
 def axis_deg(area_i: float, area_avf: float) -> float | None:
@@ -123,14 +159,14 @@ def _voltages(leads: npt.NDArray[np.float32], marks: Fiducials) -> dict[str, flo
     qrs = leads[:, marks.qrs_onset : marks.qrs_end + 1]
     st = leads[_ROW["V5"], min(marks.qrs_end + _ST_AFTER_J, leads.shape[1] - 1)]
     return {
-        "r_avl_mv": _rounded(max(float(qrs[_ROW["aVL"]].max()), 0.0), 3),
-        "s_v1_mv": _rounded(max(-float(qrs[_ROW["V1"]].min()), 0.0), 3),
-        "s_v3_mv": _rounded(max(-float(qrs[_ROW["V3"]].min()), 0.0), 3),
-        "r_v5_mv": _rounded(max(float(qrs[_ROW["V5"]].max()), 0.0), 3),
-        "r_v6_mv": _rounded(max(float(qrs[_ROW["V6"]].max()), 0.0), 3),
+        "r_avl_mv": _voltage(max(float(qrs[_ROW["aVL"]].max()), 0.0)),
+        "s_v1_mv": _voltage(max(-float(qrs[_ROW["V1"]].min()), 0.0)),
+        "s_v3_mv": _voltage(max(-float(qrs[_ROW["V3"]].min()), 0.0)),
+        "r_v5_mv": _voltage(max(float(qrs[_ROW["V5"]].max()), 0.0)),
+        "r_v6_mv": _voltage(max(float(qrs[_ROW["V6"]].max()), 0.0)),
         "p_terminal_v1_mv_ms": _p_terminal_v1(leads[_ROW["V1"]], marks),
         "t_v5_mv": None if marks.t_peak is None else _t_height(leads[_ROW["V5"]], marks.t_peak),
-        "st_v5_mv": _rounded(float(st), 3),
+        "st_v5_mv": _voltage(float(st)),
     }
 
 
@@ -142,16 +178,22 @@ def _p_terminal_v1(v1: npt.NDArray[np.float32], marks: Fiducials) -> float | Non
     p = p - p[0]
     below = p[len(p) // 2 :]
     below = below[below < 0]
+    if below.size and -below.min() > _MOST_MV:
+        return None
     return _rounded(float(-below.min() * below.size * _MS_PER_SAMPLE), 2) if below.size else 0.0
 
 
 def _t_height(v5: npt.NDArray[np.float32], t_peak: int) -> float | None:
     near = v5[max(t_peak - 20, 0) : t_peak + 21]  # ± 40 ms: leads peak at slightly different times
-    return _rounded(float(near[int(np.argmax(np.abs(near)))]), 3)
+    return _voltage(float(near[int(np.argmax(np.abs(near)))]))
 
 
 def _span_ms(start: int | None, stop: int | None) -> float | None:
     return None if start is None or stop is None else (stop - start) * _MS_PER_SAMPLE
+
+
+def _voltage(mv: float) -> float | None:
+    return _rounded(mv, 3) if abs(mv) <= _MOST_MV else None
 
 
 def _rounded(number: float | None, digits: int = 1) -> float | None:

@@ -12,12 +12,19 @@ reason                       blocks   means
 ``AMPLITUDE_IMPLAUSIBLE``    yes      no lead reaches 0.15 mV, or one exceeds 15 mV: wrong unit
 ``CLIPPED:x``                yes      its extreme is run into and held
 ``NOISE:x``                  from 4   noise of a tenth of its size and more; from a third of the leads on
-``NOT_EINTHOVEN``            yes      II is not I + III: leads are mislabelled or not simultaneous
-``LEADS_RESCALED``           no       II is I + III only after a gain for each lead: normalised samples
+``NOT_EINTHOVEN:x``          yes      a limb lead is not the sum of the others that it must be (which one is
+                                      said where four were recorded): mislabelled, turned over, another time
+``LEADS_RESCALED``           no       limb leads agree only after a gain for each: normalised samples
 ``ARM_LEADS_SWAPPED``        yes      P, QRS and T of I are upside down, and I is unlike V6
+``ARM_LEG_LEADS_SWAPPED``    yes      right arm and left leg: II is upside down, aVR upright, II unlike V6
+``CHEST_LEADS_REVERSED``     yes      V1–V6 in reverse: R falls towards V6, and I is like V1, not V6
 ``PACED``                    yes      the source says so, or spikes narrower than any QRS are there
 ``ACQUIRED_IN_FUTURE``       yes      acquired after it was published: the cart's clock or zone is wrong
 ============================ ======== ==============================================================
+
+Not found: left arm and left leg exchanged, which looks like a normal heart with another axis (see
+:mod:`models.lead_faults`), and pacing spikes in recordings below 400 Hz, whose filters leave nothing of
+them; there a pacemaker is known only if the source says so.
 """
 
 from collections.abc import Sequence
@@ -43,6 +50,8 @@ class Reason(StrEnum):
     NOT_EINTHOVEN = "NOT_EINTHOVEN"
     LEADS_RESCALED = "LEADS_RESCALED"
     ARM_LEADS_SWAPPED = "ARM_LEADS_SWAPPED"
+    ARM_LEG_LEADS_SWAPPED = "ARM_LEG_LEADS_SWAPPED"
+    CHEST_LEADS_REVERSED = "CHEST_LEADS_REVERSED"
     PACED = "PACED"
     ACQUIRED_IN_FUTURE = "ACQUIRED_IN_FUTURE"
 
@@ -79,6 +88,8 @@ RULES: Final[dict[Reason, Rule]] = {
     Reason.NOT_EINTHOVEN: Rule(blocks_from=1, cost=0.5),
     Reason.LEADS_RESCALED: Rule(blocks_from=_NEVER, cost=0.1),
     Reason.ARM_LEADS_SWAPPED: Rule(blocks_from=1, cost=0.5),
+    Reason.ARM_LEG_LEADS_SWAPPED: Rule(blocks_from=1, cost=0.5),
+    Reason.CHEST_LEADS_REVERSED: Rule(blocks_from=1, cost=0.5),
     Reason.PACED: Rule(blocks_from=1, cost=0.5),
     Reason.ACQUIRED_IN_FUTURE: Rule(blocks_from=1, cost=0.1),  # the waveform itself may be sound
 }

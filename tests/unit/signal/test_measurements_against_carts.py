@@ -104,6 +104,16 @@ def test_axis_follows_the_hexaxial_system():
 
 
 def test_fridericia_leaves_qt_at_sixty_beats_a_minute():
-    assert fridericia_ms(400.0, 60.0) == pytest.approx(400.0)
-    assert fridericia_ms(None, 60.0) is None
+    assert fridericia_ms(400.0, 1000.0) == pytest.approx(400.0)
+    assert fridericia_ms(None, 1000.0) is None
     assert fridericia_ms(400.0, None) is None
+
+
+def test_qtc_is_of_the_mean_interval_and_not_of_the_mean_rate(ptbxl_uv, ptbxl_measured):
+    beats = r_peaks(condition(ptbxl_uv, sample_rate_hz=500, lead_names=LEADS_12).mv)
+    rows = [row for row in FIBRILLATING if ptbxl_measured[row].qtc_ms is not None]
+    assert len(rows) >= 8
+    for row in rows:
+        measured, rr_ms = ptbxl_measured[row], np.diff(beats[row]) * 2.0
+        assert measured.qtc_ms == pytest.approx(fridericia_ms(measured.qt_ms, rr_ms.mean()), abs=0.1)
+        assert measured.qtc_ms < fridericia_ms(measured.qt_ms, 60000.0 / measured.heart_rate_bpm) - 0.2
