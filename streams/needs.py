@@ -70,6 +70,7 @@ async def _needs(
     if route.remembers is not None:
         same = partial(probe.require_equal_partitions, route.remembers, beside=route.consumes)
         steps.append(("connect", same))
+        steps.append(("connect", partial(probe.require_compacted, route.remembers)))
     steps.append(("start", stage.start))
     for what, attempt in steps:
         if stop.is_set():

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigurationError, RetriableError
@@ -38,6 +40,12 @@ class _Clients:
     consumer: AIOKafkaConsumer
     admin: AIOKafkaAdminClient
     opened: AsyncExitStack
+
+
+class StateForgottenError(ConfigurationError):
+    """Kafka would delete patients' states from a state topic."""
+
+    code = "STATE_FORGOTTEN"
 
 
 class KafkaProbe:
@@ -79,6 +87,21 @@ class KafkaProbe:
             raise PartitionsDifferError(
                 f"{topic} has {numbers[topic]} partitions but {beside} has {numbers[beside]}; make them equal"
             )
+
+    async def require_compacted(self, topic: str) -> None:
+        """Return when Kafka keeps the newest state of each patient, or does not tell (it needs a right).
+
+        Raises
+        ------
+        BrokerUnreachableError
+        StateForgottenError
+            States of patients who are quiet for longer than the topic's retention would be deleted.
+        """
+        async with self._connected() as clients:
+            answers = await clients.admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        policy = _cleanup_policy(answers)
+        if policy not in (None, "compact"):
+            raise StateForgottenError(f"{topic} has cleanup.policy {policy}; set it to compact")
 
     async def lag(self, topic: str, known_ends: Mapping[int, int]) -> int:
         """Messages of ``topic`` not yet committed by the group.
@@ -152,6 +175,16 @@ class KafkaProbe:
         except (KafkaError, OSError) as error:
             await self.close()
             raise BrokerUnreachableError(f"no Kafka at {self._bootstrap} ({type(error).__name__})") from None
+
+
+def _cleanup_policy(answers: Iterable[Any]) -> str | None:
+    # A resource is (error code, message, type, name, entries), an entry (name, value, …).
+    for answer in answers:
+        for *_, entries in answer.resources:
+            for name, policy, *_ in entries:
+                if name == "cleanup.policy":
+                    return str(policy)
+    return None
 
 
 async def _connect(bootstrap: str) -> _Clients:
