@@ -1,4 +1,9 @@
-"""A bundle: a folder with a manifest and safetensors, loaded only if every byte is as it was trained."""
+"""A bundle: a folder with a manifest and safetensors, loaded only if every byte is as the manifest lists it.
+
+The hashes are integrity, not authenticity: they find a damaged or half-copied bundle, and name in every
+assessment which one was used. Whoever can write the folder can write matching hashes; who may is for the file
+system to say.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from models.founder import Net1D
@@ -142,3 +148,6 @@ def _fill(module: nn.Module, content: bytes, name: str) -> None:
         module.load_state_dict(safetensors.torch.load(content), strict=True)
     except (RuntimeError, safetensors.SafetensorError) as error:
         raise BundleError(f"{name} does not fit the encoder in {MANIFEST_FILE}: {_WHAT_TO_DO}") from error
+    for tensor_name, tensor in module.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise BundleError(f"{name} holds weights that are no numbers in {tensor_name}: {_WHAT_TO_DO}")

@@ -114,11 +114,13 @@ def from_json(text: str) -> Manifest:
     Raises
     ------
     ManifestError
-        Not JSON, a field missing, unknown or of the wrong type, another format, or a text that is not the
-        one its ``bundle_sha256`` was made of.
+        Not JSON (NaN and infinities are not), a field missing, unknown, of the wrong type or out of range,
+        another format, or a text that is not the one its ``bundle_sha256`` was made of.
     """
     try:
-        fields = json.loads(text)
+        fields = json.loads(text, parse_constant=_refuse_constant)
+    except ManifestError:
+        raise
     except ValueError as error:
         raise ManifestError("it is not JSON") from error
     if not isinstance(fields, dict):
@@ -133,7 +135,20 @@ def from_json(text: str) -> Manifest:
         raise ManifestError("input differs from what featurize produces")
     if stated != manifest.sha256:
         raise ManifestError("bundle_sha256 does not match the text, so it was changed after training")
+    _require_usable(manifest)
     return manifest
+
+
+def _refuse_constant(name: str) -> None:
+    raise ManifestError(f"{name} is no number of JSON")
+
+
+def _require_usable(manifest: Manifest) -> None:
+    """Refuse what only a mistake in training could have written, hashes and all."""
+    if not 0.0 < manifest.threshold.probability < 1.0:
+        raise ManifestError("manifest.threshold.probability must lie between 0 and 1")
+    if manifest.n_heads < 1:
+        raise ManifestError("manifest.n_heads must be at least 1")
 
 
 def _read(kind: type[T], given: Any, where: str) -> T:

@@ -53,8 +53,10 @@ class Echo:
     def is_high_risk(self) -> bool:
         """The nonlinear, geometry-informed rule the cohort is labelled by.
 
-        Two of the four first-step findings of the 2025 ASE guideline, or one of them in a left ventricle
-        that is hypertrophied beyond 115 g/m² with a dilated atrium.
+        Two of four findings of the 2025 ASE guideline, or one of them in a left ventricle that is
+        hypertrophied beyond 115 g/m² with a dilated atrium. In the guideline three are of the first step (e',
+        E/e', TR velocity), and LAVI > 34 mL/m² is one of the second, asked when those disagree; here all
+        count alike. The rule is the simulation's own and no reading of the guideline.
         """
         findings = (
             (self.e_prime_cm_s <= 6.5)

@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,15 @@ from models.bundle import (
     ENCODER_FILE,
     HEADS_FILE,
     MANIFEST_FILE,
+    Bundle,
     BundleError,
     file_bytes,
     load_bundle,
+    sha256,
     write_bundle,
 )
-from models.manifest import ManifestError, from_json, to_json
+from models.fusion import Heads
+from models.manifest import Manifest, ManifestError, from_json, to_json
 
 
 @pytest.fixture
@@ -107,6 +111,49 @@ def test_weights_of_another_size_are_refused_naming_the_file(copied: Path) -> No
     (copied / MANIFEST_FILE).write_text(to_json(smaller), encoding="utf-8")
     with pytest.raises(BundleError, match=ENCODER_FILE):
         load_bundle(copied)
+
+
+def written(folder: Path, manifest: Manifest, bundle: Bundle) -> Path:
+    """A bundle whose hashes are right, whatever it holds."""
+    files = {ENCODER_FILE: file_bytes(bundle.encoder), HEADS_FILE: file_bytes(bundle.heads)}
+    listed = {name: sha256(content) for name, content in files.items()}
+    write_bundle(folder, replace(manifest, files=listed), files)
+    return folder
+
+
+@pytest.mark.parametrize("probability", [0.0, 1.0, -0.1, 58.0])
+def test_threshold_that_is_no_probability_is_refused(tmp_path: Path, probability: float) -> None:
+    bundle = load_bundle(DEFAULT_BUNDLE)
+    threshold = replace(bundle.manifest.threshold, probability=probability)
+    with pytest.raises(BundleError, match=r"threshold\.probability must lie between 0 and 1"):
+        load_bundle(written(tmp_path / "odd", replace(bundle.manifest, threshold=threshold), bundle))
+
+
+@pytest.mark.parametrize("probability", [math.nan, math.inf, -math.inf])
+def test_number_that_json_does_not_have_is_refused(tmp_path: Path, probability: float) -> None:
+    bundle = load_bundle(DEFAULT_BUNDLE)
+    threshold = replace(bundle.manifest.threshold, probability=probability)
+    with pytest.raises(BundleError, match="no number of JSON"):
+        load_bundle(written(tmp_path / "odd", replace(bundle.manifest, threshold=threshold), bundle))
+
+
+def test_bundle_without_heads_is_refused(tmp_path: Path) -> None:
+    bundle = load_bundle(DEFAULT_BUNDLE)
+    none = replace(bundle, heads=Heads(bundle.manifest.encoder.n_features, 0))
+    with pytest.raises(BundleError, match="n_heads must be at least 1"):
+        load_bundle(written(tmp_path / "odd", replace(bundle.manifest, n_heads=0), none))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("part", ["encoder", "heads"])
+def test_weight_that_is_no_number_is_refused_naming_file_and_tensor(
+    tmp_path: Path, part: str, bad: float
+) -> None:
+    bundle = load_bundle(DEFAULT_BUNDLE)
+    name, tensor = next(iter(getattr(bundle, part).state_dict().items()))
+    tensor.view(-1)[0] = bad
+    with pytest.raises(BundleError, match=rf"{part}\.safetensors holds weights .* {name}"):
+        load_bundle(written(tmp_path / "odd", bundle.manifest, bundle))
 
 
 def test_written_bundle_is_the_one_that_was_loaded(tmp_path: Path) -> None:
