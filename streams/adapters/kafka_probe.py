@@ -77,12 +77,17 @@ class KafkaProbe:
         Raises
         ------
         BrokerUnreachableError
+        TopicMissingError
+            Also of a topic just made, whose partitions Kafka does not tell yet.
         PartitionsDifferError
             States would be looked for in the wrong partition, or in none.
         """
         async with self._connected() as clients:
             described = await clients.admin.describe_topics([topic, beside])
         numbers = {entry["topic"]: len(entry["partitions"]) for entry in described}
+        untold = [name for name, n_partitions in numbers.items() if not n_partitions]
+        if untold:
+            raise TopicMissingError(f"{', '.join(untold)} has no partitions yet; run `diastole topics apply`")
         if numbers[topic] != numbers[beside]:
             raise PartitionsDifferError(
                 f"{topic} has {numbers[topic]} partitions but {beside} has {numbers[beside]}; make them equal"

@@ -15,7 +15,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from ops.services import RunningBroker
-from streams.adapters.kafka_probe import BrokerUnreachableError, KafkaProbe, PartitionsDifferError
+from streams.adapters.kafka_probe import (
+    BrokerUnreachableError,
+    KafkaProbe,
+    PartitionsDifferError,
+    TopicMissingError,
+)
 from streams.settings import Settings
 
 TOY_WORKER = Path(__file__).with_name("toy_worker.py")
@@ -54,6 +59,14 @@ class Bench:
 
     async def create_state_topic(self, partitions: int = PARTITIONS) -> None:
         await self.create([f"{self.prefix}.state"], {"cleanup.policy": "compact"}, partitions)
+
+    async def until_known(self, topic: str) -> None:
+        """Apache Kafka tells of a topic a moment after it has made it."""
+        async with asyncio.timeout(30):
+            while True:
+                (described,) = await self.admin.describe_topics([topic])
+                if described["partitions"]:
+                    return
 
     async def close(self) -> None:
         for worker in self.workers:
@@ -247,7 +260,10 @@ async def test_a_stage_that_hangs_ends_its_worker_with_one_line_and_loses_nothin
     assert await bench.uncommitted("hang") == 20
 
 
-@pytest.mark.parametrize(("stage", "code"), [("fail", "OverflowError"), ("refuse", "CONFIGURATION")])
+@pytest.mark.parametrize(
+    ("stage", "code"),
+    [("fail", "OverflowError"), ("refuse", "CONFIGURATION"), ("misled", "CONFIGURATION")],
+)
 async def test_a_worker_that_cannot_go_on_says_so_once_and_ends_to_be_started_anew(
     bench: Bench, stage: str, code: str
 ) -> None:
@@ -325,12 +341,22 @@ async def test_a_missing_topic_is_named_in_one_line_and_waited_for(bench: Bench)
 
 async def test_a_state_topic_with_other_partitions_is_refused(bench: Bench) -> None:
     await bench.create_state_topic(partitions=PARTITIONS - 1)
+    await bench.until_known(f"{bench.prefix}.state")
     state, inputs = f"{bench.prefix}.state", f"{bench.prefix}.in"
     probe = KafkaProbe(bench.bootstrap, "toys")
     try:
         with pytest.raises(PartitionsDifferError, match=rf"{state} has 3 partitions but {inputs} has 4"):
             await probe.require_equal_partitions(state, beside=inputs)
         await probe.require_equal_partitions(f"{bench.prefix}.out", beside=inputs)
+    finally:
+        await probe.close()
+
+
+async def test_a_topic_whose_partitions_are_not_told_yet_is_waited_for(apache_broker: RunningBroker) -> None:
+    probe = KafkaProbe(apache_broker.bootstrap, "toys")
+    try:
+        with pytest.raises(TopicMissingError, match="no partitions yet"):
+            await probe.require_equal_partitions(f"{uuid.uuid4()}", beside=f"{uuid.uuid4()}")
     finally:
         await probe.close()
 

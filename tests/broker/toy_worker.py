@@ -40,6 +40,11 @@ class ToyCodec:
             raise PoisonError(f"not a toy ({type(error).__name__})") from None
 
 
+class MisledCodec(ToyCodec):
+    def decode(self, payload: bytes, *expected: Any, headers: Headers | None = None) -> Any:
+        raise ConfigurationError("this is no schema registry")
+
+
 def refuse_thirteen(batch: Sequence[Received[Toy]]) -> list[Toy]:
     """Raise for the whole batch when one of it is a 13, as a tensor library would."""
     if any(received.record.number == 13 for received in batch):
@@ -103,7 +108,8 @@ async def serve(name: str, prefix: str, settings: Settings, ending: Ending) -> N
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     stage, route = toy_stage(name, settings), toy_route(name, prefix)
-    await StageService(stage, route, ToyCodec(), settings, stop, ending).run()
+    codec = MisledCodec() if name == "misled" else ToyCodec()
+    await StageService(stage, route, codec, settings, stop, ending).run()
 
 
 if __name__ == "__main__":
