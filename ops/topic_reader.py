@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,6 +17,7 @@ from schemas.featurized import EcgFeaturized
 from schemas.recorded import EcgRecorded
 from schemas.risk import RiskAssessed
 from streams.feeds.publish import BrokerUnavailableError
+from streams.kafka_time import instant_of
 from streams.message import Message
 from streams.topology import CARE_AUDIT, ECG_ALERT, ECG_FEATURIZED, ECG_RECORDED, ECG_RISK, TOPICS
 
@@ -65,14 +65,16 @@ class TopicReader:
             key=raw.key,
             value=raw.value,
             headers=tuple(raw.headers),
-            timestamp=datetime.fromtimestamp(raw.timestamp / 1000.0, UTC),
+            timestamp=instant_of(raw.timestamp),
         )
         return Seen(message=message, record=self._decode(message))
 
     def _decode(self, message: Message) -> Any | PoisonError:
         topic = message.topic.removesuffix(".dlq")
         try:
-            return self._codec.decode(message.value or b"", *RECORDS_OF.get(topic, ()))
+            return self._codec.decode(
+                message.value or b"", *RECORDS_OF.get(topic, ()), headers=message.headers
+            )
         except PoisonError as error:
             return error
 
