@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 
+#: Running text is read in lines of about a hundred characters, however wide the log is.
+_TEXT_WIDTH = 100
+
 _HEADER = (
     "Diastole demo. Decision support for research, not a medical device. The shipped model was trained on "
     "simulated patients only: it has not been shown to work on real ones, and what it says about the real "
@@ -73,7 +76,7 @@ def demo(
         shared_ecg=shared_ecg or _beside_checkout(),
     )
     console = out()
-    console.print(Text(_HEADER, style="bold"), soft_wrap=not console.is_terminal)
+    console.print(Text(_HEADER, style="bold"), width=min(console.width, _TEXT_WIDTH))
     started_s = time.monotonic()
     with open_view(console) as view:
         outcome = run(play_demo(plan, settings.home.resolve(), build_codec(settings), view))
@@ -99,4 +102,4 @@ def _take_leave(console: Console, outcome: "DemoOutcome", took_s: float, *, keep
     patient = outcome.history[0].patient_id
     for command, what in _NEXT:
         console.print(f"  {command.format(patient=patient):<34}{what}", markup=False, soft_wrap=True)
-    console.print(f"\n{_FOOTER}", markup=False, soft_wrap=not console.is_terminal)
+    console.print(Text(f"\n{_FOOTER}"), width=min(console.width, _TEXT_WIDTH))
