@@ -298,7 +298,7 @@ def test_cuda_computes_in_whole_float32_by_fixed_algorithms(precision: None) -> 
     assert not torch.backends.cudnn.benchmark
 
 
-@pytest.mark.skipif("cuda" not in DEVICES, reason="needs a CUDA device")
+@pytest.mark.cuda
 def test_cuda_gives_the_probabilities_of_the_cpu(ecgs: list[EcgFeaturized]) -> None:
     on_cpu, on_cuda = (Predictor(load_bundle(DEFAULT_BUNDLE), name) for name in ("cpu", "cuda"))
     np.testing.assert_allclose(log_odds(on_cuda, ecgs), log_odds(on_cpu, ecgs), atol=2e-4)
