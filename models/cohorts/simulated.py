@@ -11,15 +11,17 @@ from typing import Final
 
 import numpy as np
 
-from models.cohorts.drawing import draw_leads_mv
-from models.cohorts.physiology import Echo, Processes, Traits, draw_echo, draw_traits, processes
-from models.cohorts.recorder import Fault, Recorder, acquire
+from models.cohorts.drawing import Rhythm, draw_leads_mv, draw_rhythm
+from models.cohorts.echo import Echo, draw_echo
+from models.cohorts.heart import HeartState, Population, Traits, draw_traits, heart_state
+from models.cohorts.recorder import RECORDERS, Fault, Recorder, acquire
+from models.cohorts.tissue_doppler import Velocities, draw_velocities
 from schemas.identity import ecg_id
 from schemas.leads import LEADS_12
 from schemas.recorded import EcgRecorded, Sex
 
 #: Separate streams of random numbers per purpose: one more draw in one leaves the others as they were.
-_TRAITS, _COURSE, _RECORDING, _NOISE, _ECHO, _FAULT = range(6)
+_TRAITS, _COURSE, _RHYTHM, _NOISE, _ECHO, _FAULT, _LEADS, _DOPPLER = range(8)
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -63,6 +65,7 @@ class SimulatedPatient:
     seed: int
     course: Course
     recorder: Recorder = field(default_factory=Recorder)
+    population: Population = field(default_factory=Population)
     site_id: str = "SIM"
     ward_id: str = "W1"
 
@@ -74,12 +77,22 @@ class SimulatedPatient:
     @property
     def traits(self) -> Traits:
         """What stays with this person."""
-        return draw_traits(np.random.default_rng([self.seed, _TRAITS]))
+        return draw_traits(np.random.default_rng([self.seed, _TRAITS]), self.population)
+
+    def state(self, at: datetime, severity: float | None = None) -> HeartState:
+        """Latent state of the heart at this instant."""
+        return heart_state(self.traits, self.course.severity(at) if severity is None else severity)
+
+    def velocities(self, at: datetime, severity: float | None = None) -> Velocities:
+        """Measure what tissue Doppler at this instant would show, at the heart rate of the ECG."""
+        traits, state = self.traits, self.state(at, severity)
+        rhythm = self._rhythm(at, traits, state)
+        return draw_velocities(self._rng(_DOPPLER, at), traits, state, rhythm.rr_ms, rhythm.pr_ms)
 
     def echo(self, at: datetime, severity: float | None = None) -> Echo:
         """Measure what an echocardiogram at this instant would find."""
-        traits, state = self._state(at, severity)
-        return draw_echo(self._rng(_ECHO, at), traits, state)
+        traits, state = self.traits, self.state(at, severity)
+        return draw_echo(self._rng(_ECHO, at), traits, state, self.velocities(at, severity))
 
     def record(
         self,
@@ -103,10 +116,9 @@ class SimulatedPatient:
             Instead of the ward's. The heart beats the same for every recorder.
         """
         cart = recorder or self.recorder
-        traits, state = self._state(at, severity)
-        leads_mv = draw_leads_mv(
-            self._rng(_RECORDING, at), traits, state, cart.duration_s, fault is Fault.PACED
-        )
+        traits, state = self.traits, self.state(at, severity)
+        rhythm = self._rhythm(at, traits, state, is_paced=fault is Fault.PACED)
+        leads_mv = draw_leads_mv(self._rng(_LEADS, at), rhythm, cart.duration_s)
         samples = acquire(self._rng(_NOISE, at), leads_mv, cart, fault)
         return EcgRecorded(
             ecg_id=ecg_id(source_uid="", patient_id=self.patient_id, acquired_at=at, samples=samples),
@@ -126,9 +138,8 @@ class SimulatedPatient:
             source_format="simulated",
         )
 
-    def _state(self, at: datetime, severity: float | None) -> tuple[Traits, Processes]:
-        traits = self.traits
-        return traits, processes(traits, self.course.severity(at) if severity is None else severity)
+    def _rhythm(self, at: datetime, traits: Traits, state: HeartState, *, is_paced: bool = False) -> Rhythm:
+        return draw_rhythm(self._rng(_RHYTHM, at), traits, state, self.recorder.duration_s, is_paced)
 
     def _rng(self, purpose: int, at: datetime) -> np.random.Generator:
         return np.random.default_rng([self.seed, purpose, (at - _EPOCH) // timedelta(milliseconds=1)])
@@ -167,8 +178,7 @@ class Ward:
             raise IndexError(f"this ward has beds 0 to {self.beds - 1}, not {bed}")
         seed = self.seed * 1000 + bed
         rng = np.random.default_rng([seed, _COURSE])
-        rates_hz = (500.0, 250.0, 1000.0, 400.0)
-        cart = Recorder(device_id=f"SIM-CART-{bed % 4 + 1}", sample_rate_hz=rates_hz[bed % 4])
+        cart = RECORDERS[bed % len(RECORDERS)]
         return SimulatedPatient(seed=seed, course=self._course(bed, rng), recorder=cart, ward_id=self.ward_id)
 
     def record(self, bed: int, at: datetime) -> EcgRecorded:

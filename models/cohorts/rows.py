@@ -1,0 +1,45 @@
+"""One recording of a cohort, as a loader yields it: whatever the source, the same shape."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.recorded import Sex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CohortEcg:
+    """One ECG of a cohort, with what else is known of its patient.
+
+    Attributes
+    ----------
+    key : str
+        Names the recording within its cohort.
+    patient_key : str
+        Names the patient within the cohort; rows of one patient are never split.
+    samples : numpy.ndarray
+        int16 or float32, (n_leads, n_samples), units of ``uv_per_unit`` µV.
+    uv_per_unit : float or None
+        None where amplitudes have no unit (z-scored sources): the shape is used, voltages are missing.
+    split : str
+        Part of the cohort its publisher assigned, e.g. ``train``; empty where there is none.
+    outcomes : mapping of str to float
+        What is known beside the ECG, by the source's own column name; NaN where it is not known.
+    velocities_cm_s : numpy.ndarray or None
+        float32, (2, 128), cm/s; tissue-Doppler curves (septal, lateral) over one cycle from R to R.
+    """
+
+    key: str
+    patient_key: str
+    samples: npt.NDArray[np.generic]
+    sample_rate_hz: float
+    lead_names: tuple[str, ...]
+    uv_per_unit: float | None
+    age_years: float | None = None
+    sex: Sex = Sex.UNKNOWN
+    split: str = ""
+    centre: str = ""
+    outcomes: Mapping[str, float] = field(default_factory=dict)
+    velocities_cm_s: npt.NDArray[np.float32] | None = None
