@@ -1,7 +1,8 @@
-"""One recording of a cohort, as a loader yields it: whatever the source, the same shape."""
+"""One recording of a cohort, and a cohort as rows of them: whatever the source, the same shape."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -43,3 +44,44 @@ class CohortEcg:
     centre: str = ""
     outcomes: Mapping[str, float] = field(default_factory=dict)
     velocities_cm_s: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What a cohort's rows are; written beside everything that is made of them.
+
+    Attributes
+    ----------
+    name : str
+        E.g. ``EchoNext``.
+    is_simulated : bool
+        Whether the rows were drawn rather than recorded.
+    details : str
+        What tells this choice of rows from another of the same source: splits, seed, options. The same rows
+        have the same details, so that work on them can be resumed.
+    left_out : mapping of str to int
+        How many rows the source holds but does not offer, by reason.
+    """
+
+    name: str
+    is_simulated: bool
+    details: str = ""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+class RowSource(Protocol):
+    """A cohort as rows in a fixed order, each read or drawn when asked for.
+
+    It can be pickled, without what it has read, so that several processes can each read a part. Reading one
+    row after the other is fast and takes a bounded amount of memory.
+    """
+
+    @property
+    def provenance(self) -> Provenance:
+        """What the rows are."""
+
+    def __len__(self) -> int:
+        """Count the ECGs."""
+
+    def __getitem__(self, i: int, /) -> CohortEcg:
+        """Read row ``i``, from 0; IndexError outside."""

@@ -14,7 +14,7 @@ import numpy as np
 from models.cohorts.follow_up import draw_follow_up
 from models.cohorts.heart import Population, draw_severity
 from models.cohorts.recorder import RECORDERS, Recorder
-from models.cohorts.rows import CohortEcg
+from models.cohorts.rows import CohortEcg, Provenance
 from models.cohorts.simulated import Course, SimulatedPatient
 from models.cohorts.structural_disease import draw_flags
 from models.cohorts.tissue_doppler import velocity_curves
@@ -64,6 +64,11 @@ class SimulatedCohort:
     population: Population = field(default_factory=Population)
     recorders: tuple[Recorder, ...] = TRAINING_RECORDERS
     knows: tuple[str, ...] = ()
+
+    @property
+    def provenance(self) -> Provenance:
+        """Everything that decides the rows."""
+        return Provenance(name=self.name, is_simulated=True, details=repr(self))
 
     def __len__(self) -> int:
         """Count the ECGs."""
