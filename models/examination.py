@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from models.band_faults import band_findings
-from models.beats import r_peaks
+from models.featurizing import FeaturizedArrays, featurize_arrays
 from models.leads import LeadPlan, plan_leads
-from models.measurements import measure, without_leads
+from models.measurements import without_leads
 from models.quality import Finding, Reason, judge
 from models.raw_faults import raw_findings
 from models.resample import to_band_500_hz
-from models.signal import is_long_enough, is_supported_rate, model_input_uv, twelve_leads_mv
+from models.signal import is_long_enough, is_supported_rate, twelve_leads_mv
 from schemas.featurized import Measurements, Quality
 
 _WITHOUT_SIGNAL: Final = (Reason.MISSING_LEAD, Reason.LEAD_OFF, Reason.FLAT)
@@ -23,12 +23,21 @@ _FOLLOW_FROM_OFF: Final = (Reason.FLAT, Reason.NOT_EINTHOVEN)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Examined:
-    """One ECG examined; ``model_input_uv`` (int16, (8, 5000), read-only) is None if it must not be scored."""
+    """One ECG examined.
+
+    Attributes
+    ----------
+    model_input_uv : numpy.ndarray or None
+        int16, (8, 5000), µV, read-only; None if it must not be scored.
+    median_beat_uv : numpy.ndarray or None
+        int16, (8, 550), µV, read-only; None if it must not be scored, or no whole beat lies in it.
+    """
 
     quality: Quality
     measurements: Measurements
     r_peaks: tuple[int, ...] = ()
     model_input_uv: npt.NDArray[np.int16] | None = None
+    median_beat_uv: npt.NDArray[np.int16] | None = None
 
 
 def examine(
@@ -69,14 +78,9 @@ def examine(
     )
     raw = raw_findings(raw_mv, sample_rate_hz=sample_rate_hz, given=plan.given)
     mv = to_band_500_hz(raw_mv, sample_rate_hz)
-    peaks = r_peaks(mv)
-    measured = measure(mv, peaks)
-    band = band_findings(mv, peaks, measured, given=plan.given)
-    inputs = model_input_uv(mv)
-    return [
-        _examined(plan, [*missing, *stated[i], *raw[i], *band[i]], measured[i], peaks[i], inputs[i])
-        for i in range(len(mv))
-    ]
+    arrays = featurize_arrays(mv)
+    band = band_findings(mv, arrays.r_peaks, arrays.measurements, given=plan.given)
+    return [_examined(plan, [*missing, *stated[i], *raw[i], *band[i]], arrays, i) for i in range(len(mv))]
 
 
 def _refusals(n_samples: int, sample_rate_hz: float) -> list[Finding]:
@@ -85,25 +89,23 @@ def _refusals(n_samples: int, sample_rate_hz: float) -> list[Finding]:
     return [] if is_long_enough(n_samples, sample_rate_hz) else [(Reason.TOO_SHORT, "")]
 
 
-def _examined(
-    plan: LeadPlan,
-    findings: list[Finding],
-    measured: Measurements,
-    peaks: npt.NDArray[np.int64],
-    model_input: npt.NDArray[np.int16],
-) -> Examined:
+def _examined(plan: LeadPlan, findings: list[Finding], arrays: FeaturizedArrays, row: int) -> Examined:
     quality = judge(_said_once(findings))
-    scorable = None
-    if quality.acceptable:
-        scorable = model_input.copy()  # not a view that keeps the whole batch alive
-        scorable.flags.writeable = False
     dead = {lead for reason, lead in findings if reason in _WITHOUT_SIGNAL}
+    beat_uv = arrays.beats_uv[row]
     return Examined(
         quality=quality,
-        measurements=without_leads(measured, plan.resting_on(dead)),
-        r_peaks=tuple(peaks.tolist()),
-        model_input_uv=scorable,
+        measurements=without_leads(arrays.measurements[row], plan.resting_on(dead)),
+        r_peaks=tuple(arrays.r_peaks[row].tolist()),
+        model_input_uv=_kept(arrays.inputs_uv[row]) if quality.acceptable else None,
+        median_beat_uv=_kept(beat_uv) if quality.acceptable and beat_uv.any() else None,
     )
+
+
+def _kept(uv: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    own = uv.copy()  # not a view that keeps the whole batch alive
+    own.flags.writeable = False
+    return own
 
 
 def _said_once(findings: list[Finding]) -> list[Finding]:

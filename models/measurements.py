@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -38,8 +38,28 @@ _MOST_MV: Final = 33.0
 _RR_RANGE_MS: Final = (200.0, 4000.0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MeasuredBeat:
+    """What the median beat of one ECG tells, and the beat.
+
+    Attributes
+    ----------
+    mv : numpy.ndarray or None
+        float32, (12, 550), mV at 500 Hz; R at :data:`models.median_beat.BEFORE_R`; 0 is the PQ level, or as
+        the recording has it where the QRS could not be bounded. None when no whole beat lies in the ECG.
+    """
+
+    measurements: Measurements
+    mv: npt.NDArray[np.float32] | None
+
+
 def measure(mv: npt.NDArray[np.float32], r_peaks: list[npt.NDArray[np.int64]]) -> list[Measurements]:
-    """Measure each ECG of a conditioned batch.
+    """Measure each ECG of a conditioned batch: :func:`measure_beats` without the beats."""
+    return [measured.measurements for measured in measure_beats(mv, r_peaks)]
+
+
+def measure_beats(mv: npt.NDArray[np.float32], r_peaks: list[npt.NDArray[np.int64]]) -> list[MeasuredBeat]:
+    """Measure the median beat of each ECG of a conditioned batch.
 
     Parameters
     ----------
@@ -50,7 +70,7 @@ def measure(mv: npt.NDArray[np.float32], r_peaks: list[npt.NDArray[np.int64]]) -
 
     Returns
     -------
-    list of Measurements
+    list of MeasuredBeat
         In the order of the batch; a field is None where its wave is absent or too few beats were found. Heart
         rate is the mean of the beat-to-beat rates (as Philips carts state it), QTc is Fridericia's
         ``qt / (RR in s) ** (1/3)`` (Bazett over-corrects above 90 beats a minute) of the mean RR, depths of S
@@ -59,25 +79,32 @@ def measure(mv: npt.NDArray[np.float32], r_peaks: list[npt.NDArray[np.int64]]) -
     return [_measure_one(ecg, peaks) for ecg, peaks in zip(mv, r_peaks, strict=True)]
 
 
-def _measure_one(mv: npt.NDArray[np.float32], peaks: npt.NDArray[np.int64]) -> Measurements:
+def _measure_one(mv: npt.NDArray[np.float32], peaks: npt.NDArray[np.int64]) -> MeasuredBeat:
     rr_ms = np.diff(peaks) * _MS_PER_SAMPLE
     rr_ms = rr_ms[(rr_ms >= _RR_RANGE_MS[0]) & (rr_ms <= _RR_RANGE_MS[1])]
     rate = float(np.mean(60000.0 / rr_ms)) if rr_ms.size else None
     rr_sd = float(np.std(rr_ms)) if rr_ms.size > 1 else None
+    rhythm = Measurements(heart_rate_bpm=_rounded(rate), rr_sd_ms=_rounded(rr_sd))
     beat = median_beat(mv, peaks)
     marks = None if beat is None else delineate(beat, None if rate is None else float(np.median(rr_ms)))
     if beat is None or marks is None:
-        return Measurements(heart_rate_bpm=_rounded(rate), rr_sd_ms=_rounded(rr_sd))
+        return MeasuredBeat(measurements=rhythm, mv=None if beat is None else beat.mv)
     leads = level_at_pq(beat.mv, marks.qrs_onset)
+    mean_rr_ms = float(np.mean(rr_ms)) if rr_ms.size else None
+    return MeasuredBeat(measurements=_with_waves(rhythm, leads, marks, mean_rr_ms), mv=leads)
+
+
+def _with_waves(
+    rhythm: Measurements, leads: npt.NDArray[np.float32], marks: Fiducials, mean_rr_ms: float | None
+) -> Measurements:
     qt_ms = _span_ms(marks.qrs_onset, marks.t_end)
-    return Measurements(
-        heart_rate_bpm=_rounded(rate),
-        rr_sd_ms=_rounded(rr_sd),
+    return replace(
+        rhythm,
         pr_ms=_span_ms(marks.p_onset, marks.qrs_onset),
         p_duration_ms=_span_ms(marks.p_onset, marks.p_end),
         qrs_ms=_span_ms(marks.qrs_onset, marks.qrs_end),
         qt_ms=qt_ms,
-        qtc_ms=_rounded(fridericia_ms(qt_ms, float(np.mean(rr_ms)) if rr_ms.size else None)),
+        qtc_ms=_rounded(fridericia_ms(qt_ms, mean_rr_ms)),
         **_axes(leads, marks),
         **_voltages(leads, marks),
     )

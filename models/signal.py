@@ -146,6 +146,22 @@ def model_input_uv(mv: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
     numpy.ndarray
         int16, (n_ecgs, 8, 5000), µV, leads :data:`schemas.leads.LEADS_8`.
     """
+    return eight_leads_uv(mv)
+
+
+def eight_leads_uv(mv: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
+    """Eight independent leads of twelve in whole µV, saturating at ±32.767 mV.
+
+    Parameters
+    ----------
+    mv : numpy.ndarray
+        float32, (n, 12, n_samples), mV.
+
+    Returns
+    -------
+    numpy.ndarray
+        int16, (n, 8, n_samples), µV, leads :data:`schemas.leads.LEADS_8`.
+    """
     uv = np.rint(mv[:, _MODEL_ROWS] * np.float32(_UV_PER_MV))
     saturated: npt.NDArray[np.int16] = np.clip(uv, _INT16.min, _INT16.max).astype(np.int16)
     return saturated
