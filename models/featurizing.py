@@ -1,19 +1,15 @@
 """From conditioned ECGs to what the model is given: one function for the stream and for every cohort."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from models.beats import r_peaks
 from models.measurements import MeasuredBeat, measure_beats
-from models.median_beat import AFTER_R, BEFORE_R
 from models.signal import eight_leads_uv, model_input_uv
-from schemas.featurized import Measurements
+from schemas.featurized import MEDIAN_BEAT_SAMPLES, Measurements
 from schemas.leads import LEADS_12
-
-BEAT_SAMPLES: Final = BEFORE_R + AFTER_R
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,7 +57,7 @@ def featurize_arrays(mv: npt.NDArray[np.float32]) -> FeaturizedArrays:
 
 
 def _beats_uv(measured: list[MeasuredBeat]) -> npt.NDArray[np.int16]:
-    beats_mv = np.zeros((len(measured), len(LEADS_12), BEAT_SAMPLES), dtype=np.float32)
+    beats_mv = np.zeros((len(measured), len(LEADS_12), MEDIAN_BEAT_SAMPLES), dtype=np.float32)
     for row, each in zip(beats_mv, measured, strict=True):
         if each.mv is not None:
             row[:] = each.mv

@@ -28,6 +28,10 @@ MODEL_INPUT_RATE_HZ = 500
 MODEL_INPUT_SAMPLES = 5000  # 10 s × 500 Hz
 MODEL_INPUT_LEADS = 8  # I, II, V1–V6
 
+#: The median beat of the same leads: 400 ms before R to 700 ms after it. Fixed for the same reason.
+MEDIAN_BEAT_SAMPLES = 550  # 1.1 s × 500 Hz
+MEDIAN_BEAT_R = 200  # 400 ms × 500 Hz
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
@@ -126,6 +130,9 @@ class EcgFeaturized:
     model_input_uv : numpy.ndarray or None
         int16, (8, 5000), µV, leads :data:`schemas.leads.LEADS_8` at 500 Hz; read-only. None when the quality
         is not acceptable.
+    median_beat_uv : numpy.ndarray or None
+        int16, (8, 550), µV, the same leads and rate, R at sample 200, 0 at the PQ level; read-only. None when
+        the quality is not acceptable, or no whole beat was found.
     r_peaks : tuple of int
         Sample indices at 500 Hz within the model input.
     """
@@ -137,6 +144,7 @@ class EcgFeaturized:
     quality: Quality
     measurements: Measurements
     model_input_uv: npt.NDArray[np.int16] | None
+    median_beat_uv: npt.NDArray[np.int16] | None = None
     r_peaks: tuple[int, ...] = ()
     site_id: str = ""
     ward_id: str = ""
@@ -156,11 +164,14 @@ class EcgFeaturized:
         require_number("age_years", self.age_years, 0, MAX_AGE_YEARS)
         require_texts(self, ("site_id", "ward_id", "device_id"))
         freeze_array(self, "model_input_uv", np.int16, (MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES))
+        freeze_array(self, "median_beat_uv", np.int16, (MODEL_INPUT_LEADS, MEDIAN_BEAT_SAMPLES))
         has_input = self.model_input_uv is not None
         require(
             has_input == self.quality.acceptable,
             "model_input_uv",
             "must be there when quality is acceptable only",
         )
+        lawful = self.median_beat_uv is None or has_input
+        require(lawful, "median_beat_uv", "must be there when quality is acceptable only")
         inside = not self.r_peaks or (min(self.r_peaks) >= 0 and max(self.r_peaks) < MODEL_INPUT_SAMPLES)
         require(inside, "r_peaks", "must lie within the model input")

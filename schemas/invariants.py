@@ -60,12 +60,6 @@ def require_number(field: str, number: float | None, low: float = -math.inf, hig
         raise InvalidRecordError(f"{field} must lie in [{low:g}, {high:g}]")
 
 
-def require_numbers(record: Any, fields: Sequence[str]) -> None:
-    """Refuse the record if one of ``fields`` is a number but not a finite one."""
-    for field in fields:
-        require_number(field, getattr(record, field))
-
-
 def require_text(field: str, text: str, max_chars: int = MAX_NAME_CHARS, min_chars: int = 0) -> None:
     """Refuse a text that is too short, too long, or cannot be written as UTF-8."""
     if not min_chars <= len(text) <= max_chars:

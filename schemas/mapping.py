@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from schemas.featurized import MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES
+from schemas.featurized import MEDIAN_BEAT_SAMPLES, MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES
 from schemas.risk import MOTION_SAMPLES, MOTION_WALLS, RHYTHM_STRIP_SAMPLES
 
 Plain = dict[str, Any]
@@ -29,6 +29,7 @@ _SHAPES: Mapping[str, Shape] = {
         len(plain["samples"]) // (2 * len(plain["lead_names"])),
     ),
     "model_input_uv": lambda _: (MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES),
+    "median_beat_uv": lambda _: (MODEL_INPUT_LEADS, MEDIAN_BEAT_SAMPLES),
     "velocities_cm_s": lambda _: (MOTION_WALLS, MOTION_SAMPLES),
     "rhythm_strip_uv": lambda _: (RHYTHM_STRIP_SAMPLES,),
 }

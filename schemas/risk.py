@@ -1,5 +1,6 @@
 """One assessment: what ``infer`` publishes to ``ecg.risk.v1``."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +16,6 @@ from schemas.invariants import (
     require,
     require_codes,
     require_number,
-    require_numbers,
     require_patient,
     require_text,
     require_texts,
@@ -27,6 +27,9 @@ from schemas.recorded import Sex, Urgency
 #: Velocities of two walls over one cycle, normalised to this many samples: the shape the motion head yields.
 MOTION_WALLS = 2  # septal, lateral
 MOTION_SAMPLES = 128
+
+#: Durations and standard deviations are what cannot be negative, however odd a curve is.
+_NEVER_NEGATIVE = ("_ms", "_sd_cm_s", "performance_index")
 
 RHYTHM_STRIP_SAMPLES = 1250  # 10 s × 125 Hz
 
@@ -56,12 +59,23 @@ class Contribution:
 class Motion:
     """Synthetic mitral annular velocities over one normalised cycle, and their measurements.
 
+    Peaks are magnitudes; None where a wave is absent. Names are those of
+    :data:`models.motion_measurements.MOTION_COLUMNS`, and ``*_sd_cm_s`` their standard deviations.
+
     Attributes
     ----------
     velocities_cm_s : numpy.ndarray
-        float32, (2, 128), cm/s; septal, lateral; read-only.
-    a_prime_*_cm_s : float or None
+        float32, (2, 128), cm/s; septal, lateral, from R to the next R, towards the apex positive; read-only.
+    a_prime_*, e_over_a : float or None
         None in atrial fibrillation, never 0.
+    e_over_a : float or None
+        Mean e' over mean a' of both walls.
+    displacement_*_mm : float or None
+        Systolic displacement: the s' wave integrated over ejection.
+    ivct_ms, ivrt_ms, ejection_ms : float or None
+        Isovolumic contraction and relaxation time, and ejection time.
+    performance_index : float or None
+        Tei's index: (ivct_ms + ivrt_ms) / ejection_ms.
     """
 
     velocities_cm_s: npt.NDArray[np.float32]
@@ -71,12 +85,27 @@ class Motion:
     e_prime_lateral_cm_s: float | None = None
     a_prime_septal_cm_s: float | None = None
     a_prime_lateral_cm_s: float | None = None
+    e_over_a: float | None = None
+    displacement_septal_mm: float | None = None
+    displacement_lateral_mm: float | None = None
+    ivct_ms: float | None = None
+    ivrt_ms: float | None = None
+    ejection_ms: float | None = None
+    performance_index: float | None = None
+    s_prime_septal_sd_cm_s: float | None = None
+    e_prime_septal_sd_cm_s: float | None = None
+    a_prime_septal_sd_cm_s: float | None = None
+    s_prime_lateral_sd_cm_s: float | None = None
+    e_prime_lateral_sd_cm_s: float | None = None
+    a_prime_lateral_sd_cm_s: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse curves of another shape or with gaps; raises InvalidRecordError."""
+        """Refuse curves of another shape or with gaps, and NaN; raises InvalidRecordError."""
         freeze_array(self, "velocities_cm_s", np.float32, (MOTION_WALLS, MOTION_SAMPLES))
         require(bool(np.isfinite(self.velocities_cm_s).all()), "velocities_cm_s", "must be finite")
-        require_numbers(self, Motion.__slots__[1:])
+        for field in Motion.__slots__[1:]:
+            least = 0.0 if field.endswith(_NEVER_NEGATIVE) else -math.inf
+            require_number(field, getattr(self, field), low=least)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -96,6 +96,7 @@ def _featurized(received: Received[EcgRecorded], examined: Examined) -> EcgFeatu
         quality=examined.quality,
         measurements=examined.measurements,
         model_input_uv=examined.model_input_uv,
+        median_beat_uv=examined.median_beat_uv,
         r_peaks=examined.r_peaks,
         site_id=record.site_id,
         ward_id=record.ward_id,

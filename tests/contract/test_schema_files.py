@@ -22,10 +22,13 @@ GIVEN_IDS = {
     ("AlertClosed", 1): 5,
     ("TechnicalAlarm", 1): 6,
     ("CareAction", 1): 7,
+    ("EcgFeaturized", 2): 8,
+    ("RiskAssessed", 2): 9,
+    ("AlertRaised", 2): 10,
 }
 
 UNITS = re.compile(
-    r"\b(Hz|mV|µV|mV·ms|ms|cm/s|years|UTC|code|no unit|samples at 500 Hz|bpm|deg)\b\)?\.?( |\.|,|$)"
+    r"\b(Hz|mV|µV|mV·ms|ms|mm|cm/s|years|UTC|code|no unit|samples at 500 Hz|bpm|deg)\b\)?\.?( |\.|,|$)"
 )
 VERSIONS = [(name, version) for name in sorted(RECORD_TYPES) for version in sorted(schema_ids()[name])]
 

@@ -3,13 +3,15 @@
 A file in ``golden/`` is never rewritten. A new schema version adds a file beside the old one.
 """
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fastavro import schemaless_reader
 
 from schemas.alert import (
     AlarmKind,
@@ -24,8 +26,16 @@ from schemas.audit import CareAction, CareVerb
 from schemas.codec import RECORD_TYPES, Codec
 from schemas.featurized import EcgFeaturized, Measurements, Quality, StageTiming
 from schemas.leads import LEADS_12
+from schemas.mapping import to_plain
 from schemas.recorded import EcgRecorded, Sex, Urgency
-from schemas.registry import FileRegistry, newest_version
+from schemas.registry import (
+    FileRegistry,
+    current_schema,
+    newest_version,
+    parse_record_schema,
+    raw_schema,
+    schema_ids,
+)
 from schemas.risk import Contribution, Motion, Phenotype, RiskAssessed
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -37,8 +47,24 @@ QUALITY = Quality(acceptable=True, score=0.875, reasons=("LEAD_OFF:V3",))
 MEASUREMENTS = Measurements(heart_rate_bpm=61.5, qrs_ms=94.0, qtc_ms=421.25, qrs_axis_deg=-30.0)
 TIMING = StageTiming(stage="featurize", queue_ms=1.5, work_ms=20.25, batch_size=8)
 STRIP_UV = np.arange(1250, dtype=np.int16) - 600
+CURVES_CM_S = np.arange(256, dtype=np.float32).reshape(2, 128) / 16
 MOTION = Motion(
-    velocities_cm_s=np.arange(256, dtype=np.float32).reshape(2, 128) / 16, e_prime_septal_cm_s=7.5
+    velocities_cm_s=CURVES_CM_S,
+    e_prime_septal_cm_s=7.5,
+    a_prime_lateral_cm_s=9.0,
+    e_over_a=0.875,
+    displacement_septal_mm=11.25,
+    displacement_lateral_mm=12.5,
+    ivct_ms=62.5,
+    ivrt_ms=93.75,
+    ejection_ms=281.25,
+    performance_index=0.5,
+    s_prime_septal_sd_cm_s=0.5,
+    e_prime_septal_sd_cm_s=1.25,
+    a_prime_septal_sd_cm_s=1.0,
+    s_prime_lateral_sd_cm_s=0.75,
+    e_prime_lateral_sd_cm_s=1.5,
+    a_prime_lateral_sd_cm_s=1.75,
 )
 
 EXAMPLES: dict[str, Any] = {
@@ -67,6 +93,7 @@ EXAMPLES: dict[str, Any] = {
         quality=QUALITY,
         measurements=MEASUREMENTS,
         model_input_uv=np.arange(40_000).astype(np.int16).reshape(8, 5000),
+        median_beat_uv=(np.arange(4400) * 15 - 32_000).astype(np.int16).reshape(8, 550),
         r_peaks=(10, 510, 1010),
         timings=(TIMING,),
     ),
@@ -145,6 +172,14 @@ EXAMPLES: dict[str, Any] = {
     ),
 }
 
+#: What earlier versions could not carry, as their golden bytes read today.
+EARLIER_MOTION = Motion(velocities_cm_s=CURVES_CM_S, e_prime_septal_cm_s=7.5)
+EARLIER: dict[str, Any] = {
+    "EcgFeaturized.1": replace(EXAMPLES["EcgFeaturized"], median_beat_uv=None),
+    "RiskAssessed.1": replace(EXAMPLES["RiskAssessed"], motion=EARLIER_MOTION),
+    "AlertRaised.1": replace(EXAMPLES["AlertRaised"], motion=EARLIER_MOTION),
+}
+
 
 def plainly(held: Any) -> Any:
     """A form in which records with arrays can be compared."""
@@ -176,7 +211,31 @@ def test_a_record_is_written_as_its_golden_bytes(codec: Codec, name: str) -> Non
 def test_golden_bytes_of_every_version_are_still_read(codec: Codec, path: Path) -> None:
     name = path.stem.partition(".")[0]
     record: Any = codec.decode(bytes.fromhex(path.read_text()), RECORD_TYPES[name])
-    assert plainly(record) == plainly(EXAMPLES[name])
+    assert plainly(record) == plainly(EARLIER.get(path.stem, EXAMPLES[name]))
+
+
+def test_every_version_has_golden_bytes_and_every_earlier_one_an_example() -> None:
+    versions = {f"{name}.{version}" for name, ids in schema_ids().items() for version in ids}
+    assert {path.stem for path in GOLDEN.glob("*.hex")} == versions
+    newest = {f"{name}.{newest_version(name)}" for name in schema_ids()}
+    assert EARLIER.keys() == versions - newest
+
+
+@pytest.mark.parametrize("name", [stem.partition(".")[0] for stem in EARLIER])
+def test_readers_of_the_first_version_read_the_newest_bytes(codec: Codec, name: str) -> None:
+    """As a consumer that has not been updated does: with its own schema, by Avro's resolution."""
+    payload = BytesIO(codec.encode(EXAMPLES[name]))
+    payload.seek(5)
+    read: Any = schemaless_reader(payload, current_schema(name), parse_record_schema(raw_schema(name, 1)))
+    assert payload.read() == b""
+    earlier = to_plain(EARLIER[f"{name}.1"])
+    assert read.keys() == {field["name"] for field in raw_schema(name, 1)["fields"]}
+    assert {key: held for key, held in read.items() if key != "motion"} == {
+        key: held for key, held in earlier.items() if key in read and key != "motion"
+    }
+    if "motion" in read:
+        assert read["motion"] == {key: to_plain(MOTION)[key] for key in read["motion"]}
+        assert len(read["motion"]) == 7
 
 
 def test_arrays_come_back_as_read_only_views_without_a_copy(codec: Codec) -> None:

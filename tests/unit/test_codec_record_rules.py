@@ -14,7 +14,7 @@ from schemas.codec import RECORD_TYPES, Codec
 from schemas.errors import InvalidRecordError
 from schemas.featurized import EcgFeaturized, Measurements, Quality, StageTiming
 from schemas.recorded import EcgRecorded
-from schemas.registry import FileRegistry
+from schemas.registry import FileRegistry, newest_version
 from schemas.risk import Contribution, Motion, Phenotype, RiskAssessed
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
@@ -25,11 +25,13 @@ ANCIENT = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def example(record_type: type) -> Any:
-    payload = bytes.fromhex((GOLDEN / f"{record_type.__name__}.1.hex").read_text())
+    name = record_type.__name__
+    payload = bytes.fromhex((GOLDEN / f"{name}.{newest_version(name)}.hex").read_text())
     return Codec(FileRegistry()).decode(payload, record_type)
 
 
 SAMPLES = np.zeros((12, 10), np.int16)
+UNUSABLE = Quality(acceptable=False, score=0)
 BROKEN: list[tuple[type, dict[str, Any], str]] = [
     (EcgRecorded, {"ecg_id": "not-a-uuid"}, "ecg_id"),
     (EcgRecorded, {"ecg_id": "8D6C0B0E-1F7E-5C0A-9A51-5D2A4B8F1C01"}, "ecg_id"),
@@ -65,6 +67,9 @@ BROKEN: list[tuple[type, dict[str, Any], str]] = [
     (EcgFeaturized, {"model_input_uv": None}, "model_input_uv"),
     (EcgFeaturized, {"model_input_uv": np.zeros((12, 5000), np.int16)}, "model_input_uv"),
     (EcgFeaturized, {"quality": Quality(acceptable=False, score=0)}, "model_input_uv"),
+    (EcgFeaturized, {"quality": UNUSABLE, "model_input_uv": None}, "median_beat_uv"),
+    (EcgFeaturized, {"median_beat_uv": np.zeros((8, 551), np.int16)}, "median_beat_uv"),
+    (EcgFeaturized, {"median_beat_uv": np.zeros((8, 550), np.float32)}, "median_beat_uv"),
     (EcgFeaturized, {"r_peaks": (5000,)}, "r_peaks"),
     (EcgFeaturized, {"r_peaks": (-1, 4)}, "r_peaks"),
     (EcgFeaturized, {"published_at": NAIVE}, "published_at"),
@@ -137,6 +142,26 @@ def test_curves_have_their_shape_and_no_gaps() -> None:
         Motion(velocities_cm_s=np.full((2, 128), np.nan, np.float32))
     with pytest.raises(InvalidRecordError, match="a_prime"):
         Motion(velocities_cm_s=np.zeros((2, 128), np.float32), a_prime_lateral_cm_s=NAN)
+
+
+MOTION_NUMBERS = [field.name for field in fields(Motion) if field.name != "velocities_cm_s"]
+
+
+@pytest.mark.parametrize("name", MOTION_NUMBERS)
+@pytest.mark.parametrize("number", [NAN, INF, np.float32(1)])
+def test_a_measurement_of_motion_is_a_number_or_absent(name: str, number: float) -> None:
+    with pytest.raises(InvalidRecordError, match=name):
+        Motion(velocities_cm_s=np.zeros((2, 128), np.float32), **{name: number})
+
+
+@pytest.mark.parametrize("name", [name for name in MOTION_NUMBERS if name.endswith(("_sd_cm_s", "_ms"))])
+def test_a_spread_or_duration_of_motion_is_not_negative(name: str) -> None:
+    with pytest.raises(InvalidRecordError, match=name):
+        Motion(velocities_cm_s=np.zeros((2, 128), np.float32), **{name: -0.1})
+
+
+def test_an_ecg_without_a_whole_beat_is_lawful() -> None:
+    assert replace(example(EcgFeaturized), median_beat_uv=None).model_input_uv is not None
 
 
 def test_parts_are_refused_too() -> None:

@@ -64,7 +64,13 @@ VELOCITIES = hnp.arrays(
     np.float32, (2, 128), elements=st.floats(-30, 30, width=32), fill=st.just(np.float32(0.5))
 )
 MOTIONS = st.none() | st.builds(
-    Motion, velocities_cm_s=VELOCITIES, s_prime_septal_cm_s=MAYBE_NUMBERS, a_prime_lateral_cm_s=MAYBE_NUMBERS
+    Motion,
+    velocities_cm_s=VELOCITIES,
+    s_prime_septal_cm_s=MAYBE_NUMBERS,
+    a_prime_lateral_cm_s=MAYBE_NUMBERS,
+    e_over_a=MAYBE_NUMBERS,
+    ivrt_ms=st.none() | st.floats(0, 1e4),
+    e_prime_lateral_sd_cm_s=st.none() | st.floats(0, 100),
 )
 STRIPS = st.none() | hnp.arrays(np.int16, 1250, elements=st.integers(-(2**15), 2**15 - 1), fill=st.just(-1))
 
@@ -90,6 +96,7 @@ def recorded(draw: st.DrawFn) -> EcgRecorded:
 @st.composite
 def featurized(draw: st.DrawFn) -> EcgFeaturized:
     acceptable = draw(st.booleans())
+    has_beat = acceptable and draw(st.booleans())
     elements = {"elements": st.integers(-(2**15), 2**15 - 1), "fill": st.just(7)}
     return EcgFeaturized(
         ecg_id=draw(UUIDS),
@@ -99,6 +106,7 @@ def featurized(draw: st.DrawFn) -> EcgFeaturized:
         quality=Quality(acceptable=acceptable, score=draw(FRACTIONS), reasons=draw(REASONS)),
         measurements=draw(MEASUREMENTS),
         model_input_uv=draw(hnp.arrays(np.int16, (8, 5000), **elements)) if acceptable else None,
+        median_beat_uv=draw(hnp.arrays(np.int16, (8, 550), **elements)) if has_beat else None,
         r_peaks=tuple(draw(st.lists(st.integers(0, 4999), max_size=5))),
         has_pacemaker=draw(st.none() | st.booleans()),
         timings=draw(TIMINGS),

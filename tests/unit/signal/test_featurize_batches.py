@@ -76,6 +76,14 @@ def test_the_model_input_is_small_int16_and_read_only(mixed):
     assert result.model_input_uv.base is None
 
 
+def test_the_median_beat_goes_with_the_model_input(mixed):
+    for result in featurize(mixed):
+        assert (result.median_beat_uv is not None) == result.quality.acceptable
+        if result.median_beat_uv is not None:
+            assert result.median_beat_uv.any()
+            assert result.median_beat_uv.base is None
+
+
 def test_r_peaks_lie_on_the_model_input(mixed):
     for result in featurize(mixed):
         assert list(result.r_peaks) == sorted(set(result.r_peaks))

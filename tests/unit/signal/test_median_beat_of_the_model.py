@@ -9,6 +9,7 @@ from models.featurizing import featurize_arrays
 from models.measurements import measure
 from models.median_beat import AFTER_R, BEFORE_R, median_beat
 from models.signal import condition, model_input_uv
+from schemas.featurized import MEDIAN_BEAT_R, MEDIAN_BEAT_SAMPLES
 from schemas.leads import LEADS_12
 
 FLAT_MV = np.zeros((1, 12, 5000), np.float32)
@@ -22,6 +23,10 @@ def conditioned_mv(ptbxl_uv):
 @pytest.fixture(scope="module")
 def arrays(conditioned_mv):
     return featurize_arrays(conditioned_mv)
+
+
+def test_the_schema_fixes_where_the_beat_lies():
+    assert (BEFORE_R, BEFORE_R + AFTER_R) == (MEDIAN_BEAT_R, MEDIAN_BEAT_SAMPLES)
 
 
 def test_beats_are_small_integers_of_the_eight_leads(arrays):
