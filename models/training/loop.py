@@ -97,6 +97,15 @@ class FitResult:
         """The row of the best epoch."""
         return self.curve[self.best_epoch - 1]
 
+    def summary(self) -> dict[str, object]:
+        """Say how it went, as the result of a stage."""
+        return {
+            "epochs": len(self.curve),
+            "best_epoch": self.best_epoch,
+            "stopped_early": self.stopped_early,
+            "metrics": self.best,
+        }
+
 
 def epoch_seed(seed: int, name: str, epoch: int) -> int:
     """Seed of one epoch's random numbers, 0 to 2⁶³ − 1."""
