@@ -14,17 +14,21 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from models.ensemble import Ensemble
 from models.founder import Net1D
-from models.fusion import Heads
 from models.manifest import Manifest, ManifestError, from_json, to_json
+from models.motion import MotionGenerator
 from schemas.errors import ConfigurationError
 
 MANIFEST_FILE: Final = "manifest.json"
 ENCODER_FILE: Final = "encoder.safetensors"
-HEADS_FILE: Final = "heads.safetensors"
+MOTION_FILE: Final = "motion.safetensors"
+ENSEMBLE_FILE: Final = "ensemble.safetensors"
+#: Every file of a bundle beside its manifest.
+WEIGHT_FILES: Final = (ENCODER_FILE, MOTION_FILE, ENSEMBLE_FILE)
 
 #: The bundle shipped with Diastole, trained on simulated patients alone.
-DEFAULT_BUNDLE: Final = Path(__file__).parent / "bundles" / "simulated-compact-1"
+DEFAULT_BUNDLE: Final = Path(__file__).parent / "bundles" / "simulated-2"
 
 _WHAT_TO_DO: Final = "put the bundle's folder back as it was trained, or train it anew"
 
@@ -47,7 +51,8 @@ class Bundle:
 
     manifest: Manifest
     encoder: Net1D
-    heads: Heads
+    motion: MotionGenerator
+    ensemble: Ensemble
 
     @property
     def version(self) -> str:
@@ -67,7 +72,7 @@ def load_bundle(path: Path) -> Bundle:
     ------
     BundleError
         The folder or a file is missing, a file is there that the manifest does not list, a hash differs, the
-        manifest is not as it should be, or the weights do not fit the encoder it describes.
+        manifest is not as it should be, or the weights do not fit what it describes.
     """
     if not path.is_dir():
         raise BundleError(
@@ -76,10 +81,17 @@ def load_bundle(path: Path) -> Bundle:
     manifest = _read_manifest(path / MANIFEST_FILE)
     _require_same_files(path, manifest)
     contents = {name: _read_checked(path / name, digest) for name, digest in manifest.files.items()}
-    encoder, heads = Net1D(manifest.encoder), Heads(manifest.encoder.n_features, manifest.n_heads)
-    _fill(encoder, contents[ENCODER_FILE], ENCODER_FILE)
-    _fill(heads, contents[HEADS_FILE], HEADS_FILE)
-    return Bundle(manifest=manifest, encoder=encoder.eval(), heads=heads.eval())
+    encoder, motion = Net1D(manifest.encoder), MotionGenerator(manifest.motion)
+    ensemble = Ensemble(manifest.encoder.n_features, manifest.n_heads)
+    for name, module in zip(WEIGHT_FILES, (encoder, motion, ensemble), strict=True):
+        _fill(module.eval(), contents[name], name)
+    return Bundle(manifest=manifest, encoder=encoder, motion=motion, ensemble=ensemble)
+
+
+def weight_files(encoder: Net1D, motion: MotionGenerator, ensemble: Ensemble) -> dict[str, bytes]:
+    """Make the files of a bundle beside its manifest; their hashes (:func:`sha256`) are for the manifest."""
+    parts = zip(WEIGHT_FILES, (encoder, motion, ensemble), strict=True)
+    return {name: file_bytes(module) for name, module in parts}
 
 
 def file_bytes(module: nn.Module) -> bytes:
@@ -94,7 +106,7 @@ def write_bundle(path: Path, manifest: Manifest, files: dict[str, bytes]) -> Non
     Parameters
     ----------
     files : dict of str to bytes
-        What :func:`file_bytes` gave, by name; its hashes must be those in ``manifest.files``.
+        What :func:`weight_files` gave; its hashes must be those in ``manifest.files``.
 
     Raises
     ------
@@ -124,8 +136,8 @@ def _read_manifest(path: Path) -> Manifest:
 
 
 def _require_same_files(path: Path, manifest: Manifest) -> None:
-    for name in sorted({ENCODER_FILE, HEADS_FILE} ^ set(manifest.files)):
-        raise BundleError(f"{MANIFEST_FILE} in {path} must list {ENCODER_FILE} and {HEADS_FILE}, see {name}")
+    for name in sorted(set(WEIGHT_FILES) ^ set(manifest.files)):
+        raise BundleError(f"{MANIFEST_FILE} in {path} must list {', '.join(WEIGHT_FILES)} alone, see {name}")
     for entry in sorted(path.iterdir()):
         if entry.name != MANIFEST_FILE and entry.name not in manifest.files:
             raise BundleError(f"{entry.name} in {path} is not part of the bundle: move it away")
@@ -147,7 +159,7 @@ def _fill(module: nn.Module, content: bytes, name: str) -> None:
     try:
         module.load_state_dict(safetensors.torch.load(content), strict=True)
     except (RuntimeError, safetensors.SafetensorError) as error:
-        raise BundleError(f"{name} does not fit the encoder in {MANIFEST_FILE}: {_WHAT_TO_DO}") from error
+        raise BundleError(f"{name} does not fit what {MANIFEST_FILE} describes: {_WHAT_TO_DO}") from error
     for tensor_name, tensor in module.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise BundleError(f"{name} holds weights that are no numbers in {tensor_name}: {_WHAT_TO_DO}")

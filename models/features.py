@@ -1,4 +1,4 @@
-"""What the heads see beside the waveform: measurements, age and sex, each of which may be missing."""
+"""What the ensemble sees beside motion and embedding: measurements, age and sex; each may be missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ MEASUREMENT_PARTS: Final[dict[str, tuple[str, ...]]] = {
     "repolarisation": ("qtc_ms", "t_v5_mv", "st_v5_mv"),
     "voltage": ("r_avl_mv", "s_v1_mv", "s_v3_mv", "r_v5_mv", "r_v6_mv"),
 }
-WAVEFORM: Final = "waveform"
+MOTION: Final = "motion"
+FOUNDATION: Final = "foundation"
 AGE, SEX = "age_years", "sex"
 
 #: One row of a feature vector after another; a name's part is in the second place.
@@ -28,7 +29,8 @@ COLUMNS: Final = (
     (SEX, "sex"),
 )
 COLUMN_NAMES: Final = tuple(name for name, _ in COLUMNS)
-PARTS: Final = (WAVEFORM, *MEASUREMENT_PARTS, "age", "sex")
+#: What a contribution is of: the synthetic motion, the encoder's embedding, and the parts of the columns.
+PARTS: Final = (MOTION, FOUNDATION, *MEASUREMENT_PARTS, "age", "sex")
 
 #: Where a standardised feature is cut: one absurd measurement must not decide.
 CLIP: Final = 3.0

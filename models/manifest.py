@@ -1,37 +1,49 @@
-"""What a bundle says about itself: the manifest, its types and its strict reading and writing."""
+"""What a bundle says about itself: the manifest, its types, its reading and writing."""
 
 import dataclasses
 import hashlib
 import json
-import types
-import typing
+import math
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from models.founder import EncoderConfig
+from models.motion import MotionConfig
+from models.strict_reading import StrictReadingError, read_dataclass, read_object
 from schemas.featurized import MODEL_INPUT_RATE_HZ, MODEL_INPUT_SAMPLES
 from schemas.leads import LEADS_8
 
-T = TypeVar("T")
+#: Rises when an older Diastole could not read a newer manifest. 2: motion, and performance by cohort.
+MANIFEST_FORMAT: Final = 2
 
-#: Rises when an older Diastole could not read a newer manifest.
-MANIFEST_FORMAT: Final = 1
+#: How the encoder's input is made of the model input, on the device: :mod:`models.normalisation`, or the
+#: published recipe of ECGFounder, :mod:`models.founder_preprocessing`.
+BAND: Final = "band"
+ECGFOUNDER: Final = "ecgfounder"
+_MAINS_HZ: Final = (50.0, 60.0)
 
-
-class ManifestError(ValueError):
-    """The manifest does not say what a manifest must say; the message names the field."""
+ManifestError = StrictReadingError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputContract:
-    """What the model expects in ``EcgFeaturized.model_input_uv``."""
+    """What the model expects in ``EcgFeaturized.model_input_uv``, and what is done to it before the encoder.
+
+    Attributes
+    ----------
+    normalisation : str
+        ``band`` or ``ecgfounder``.
+    mains_hz : float
+        What the recipe of ECGFounder notches, 50 or 60; the other has no notch of its own.
+    """
 
     sample_rate_hz: int = MODEL_INPUT_RATE_HZ
     samples: int = MODEL_INPUT_SAMPLES
     leads: tuple[str, ...] = LEADS_8
     unit: str = "uV"
     band: str = "zero phase, 0.4-75 Hz, 50 and 60 Hz notched (models.resample); then 0.67-40 Hz on the device"
-    normalisation: str = "12 leads, z-score over the whole 12 x 5000 array"
+    normalisation: str = BAND
+    mains_hz: float = 50.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +64,59 @@ class Eligibility:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
-    """What the model was trained on."""
+    """What the model was trained on.
+
+    Attributes
+    ----------
+    patients : int
+        With a label, on whom the ensemble was fitted.
+    data_sha256 : str
+        Names the ECGs of all three parts.
+    pretraining_ecgs, motion_patients : int
+        Unlabelled ECGs of the encoder, and patients with tissue Doppler; other people, all of them.
+    recipe : dict of str to str
+        How each part was trained, in words and numbers.
+    """
 
     cohort: str
     is_simulated: bool
     patients: int
     seed: int
+    data_sha256: str
+    pretraining_ecgs: int
+    motion_patients: int
+    recipe: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performance:
+    """How one model did on one group of patients it was not fitted on; None where it cannot be computed.
+
+    Attributes
+    ----------
+    cohort, subgroup : str
+        E.g. ``development, out of fold``; ``all``, ``women``, ``65 years and older``.
+    model : str
+        ``ensemble``, or what it is compared with: ``foundation``, ``motion``.
+    auc_low, auc_high : float or None
+        95 % interval.
+    sensitivity, specificity : float or None
+        At the bundle's threshold.
+    """
+
+    cohort: str
+    subgroup: str
+    model: str
+    n: int
+    events: int
+    auc: float | None = None
+    auc_low: float | None = None
+    auc_high: float | None = None
+    brier: float | None = None
+    calibration_slope: float | None = None
+    calibration_intercept: float | None = None
+    sensitivity: float | None = None
+    specificity: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +131,10 @@ class Manifest:
         SHA-256 of every other file of the bundle, in hexadecimal, by name.
     interval : str
         What the interval of a probability covers, and what not.
-    metrics : dict of str to float
+    performance : tuple of Performance
         On patients the model has not seen.
+    motion_error : dict of str to float
+        Of the synthetic motion against tissue Doppler, by what was measured, unit in the name.
     intended_use, not_for_text : str
         What it is for, and must not be used for; the latter goes into every assessment and alert.
     limits : tuple of str
@@ -83,10 +144,12 @@ class Manifest:
     bundle_version: str
     files: dict[str, str]
     encoder: EncoderConfig
+    motion: MotionConfig
     n_heads: int
     threshold: Threshold
     training: TrainingRecord
-    metrics: dict[str, float]
+    performance: tuple[Performance, ...]
+    motion_error: dict[str, float]
     interval: str
     intended_use: str
     not_for_text: str
@@ -114,70 +177,49 @@ def from_json(text: str) -> Manifest:
     Raises
     ------
     ManifestError
-        Not JSON (NaN and infinities are not), a field missing, unknown, of the wrong type or out of range,
-        another format, or a text that is not the one its ``bundle_sha256`` was made of.
+        Not JSON (NaN and infinities are not), another format, a field missing, unknown, of the wrong type or
+        out of range, or a text that is not the one its ``bundle_sha256`` was made of.
     """
-    try:
-        fields = json.loads(text, parse_constant=_refuse_constant)
-    except ManifestError:
-        raise
-    except ValueError as error:
-        raise ManifestError("it is not JSON") from error
-    if not isinstance(fields, dict):
-        raise ManifestError("it is not a JSON object")
+    fields = read_object(text)
     stated = fields.pop("bundle_sha256", None)
-    manifest = _read(Manifest, fields, "manifest")
-    if manifest.manifest_format != MANIFEST_FORMAT:
-        raise ManifestError(
-            f"manifest_format is {manifest.manifest_format}, this version reads {MANIFEST_FORMAT}"
-        )
-    if manifest.input != InputContract():
-        raise ManifestError("input differs from what featurize produces")
+    _require_format(fields.get("manifest_format"))
+    manifest = read_dataclass(Manifest, fields, "manifest")
     if stated != manifest.sha256:
         raise ManifestError("bundle_sha256 does not match the text, so it was changed after training")
     _require_usable(manifest)
     return manifest
 
 
-def _refuse_constant(name: str) -> None:
-    raise ManifestError(f"{name} is no number of JSON")
+def finite_or_none(number: float, decimals: int = 4) -> float | None:
+    """Round a number for a manifest; None for what JSON cannot hold.
+
+    >>> finite_or_none(0.86123456), finite_or_none(float("nan"))
+    (0.8612, None)
+    """
+    return round(float(number), decimals) if math.isfinite(number) else None
+
+
+def _require_format(stated: object) -> None:
+    if stated == MANIFEST_FORMAT:
+        return
+    if isinstance(stated, int) and stated < MANIFEST_FORMAT:
+        what_to_do = "train the bundle anew, or use the Diastole it was made with"
+    else:
+        what_to_do = "update Diastole"
+    raise ManifestError(f"manifest_format is {stated}, this version reads {MANIFEST_FORMAT}: {what_to_do}")
 
 
 def _require_usable(manifest: Manifest) -> None:
     """Refuse what only a mistake in training could have written, hashes and all."""
+    given = manifest.input
+    fixed = dataclasses.replace(InputContract(), normalisation=given.normalisation, mains_hz=given.mains_hz)
+    if given != fixed:
+        raise ManifestError("manifest.input differs from what featurize produces")
+    if given.normalisation not in (BAND, ECGFOUNDER):
+        raise ManifestError(f"manifest.input.normalisation must be {BAND} or {ECGFOUNDER}")
+    if given.mains_hz not in _MAINS_HZ:
+        raise ManifestError("manifest.input.mains_hz must be 50 or 60")
     if not 0.0 < manifest.threshold.probability < 1.0:
         raise ManifestError("manifest.threshold.probability must lie between 0 and 1")
     if manifest.n_heads < 1:
         raise ManifestError("manifest.n_heads must be at least 1")
-
-
-def _read(kind: type[T], given: Any, where: str) -> T:
-    """Read one dataclass; every field must be there, and none beside them."""
-    if not isinstance(given, dict):
-        raise ManifestError(f"{where} is not an object")
-    hints = typing.get_type_hints(kind)
-    names = set(hints)
-    for name in sorted(names ^ set(given)):
-        raise ManifestError(f"{where}.{name} is {'missing' if name in names else 'unknown'}")
-    return kind(**{name: _read_field(hints[name], given[name], f"{where}.{name}") for name in hints})
-
-
-def _read_field(hint: Any, given: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _read(typing.cast("type[Any]", hint), given, where)
-    if isinstance(hint, types.GenericAlias):
-        return _read_container(hint, given, where)
-    if hint is float and type(given) is int:
-        return float(given)
-    if type(given) is not hint:
-        raise ManifestError(f"{where} is not of type {hint.__name__}")
-    return given
-
-
-def _read_container(hint: types.GenericAlias, given: Any, where: str) -> Any:
-    item = typing.get_args(hint)
-    if hint.__origin__ is tuple and isinstance(given, list):
-        return tuple(_read_field(item[0], entry, where) for entry in given)
-    if hint.__origin__ is dict and isinstance(given, dict):
-        return {key: _read_field(item[1], entry, f"{where}.{key}") for key, entry in given.items()}
-    raise ManifestError(f"{where} is not a {hint.__origin__.__name__}")

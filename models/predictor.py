@@ -1,62 +1,29 @@
 """From featurized ECGs to calibrated probabilities, in micro-batches on a device."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.batching import device_faults, padded_size, score_halving
 from models.bundle import Bundle
-from models.features import COLUMNS, PARTS, feature_rows
+from models.features import COLUMNS, feature_rows
 from models.manifest import Manifest
-from models.normalisation import Normalisation
+from models.prediction import Prediction, prediction_of
+from models.scorer import RowLayout, Scorer
 from schemas.errors import ConfigurationError
-from schemas.featurized import MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES, EcgFeaturized
-from schemas.risk import Contribution
+from schemas.featurized import MEDIAN_BEAT_SAMPLES, MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES, EcgFeaturized
 
-#: Ends of the interval as quantiles of the heads: 90 % between them.
-INTERVAL_QUANTILES: Final = (0.05, 0.95)
-#: Finer than any decision needs, coarser than what padding and batch mates move (1e-6).
-DECIMALS: Final = 4
+__all__ = ["DeviceName", "Prediction", "Predictor", "choose_device", "compute_exactly"]
+
+Waves = Sequence[npt.NDArray[np.int16]] | npt.NDArray[np.int16]
+
+_NO_BEAT: Final = np.zeros((MODEL_INPUT_LEADS, MEDIAN_BEAT_SAMPLES), dtype=np.int16)
 
 DeviceName = Literal["cpu", "cuda", "auto"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """The model's answer to one ECG.
-
-    Attributes
-    ----------
-    probability, probability_low, probability_high : float
-        Calibrated probability of the high-risk phenotype, with its 90 % interval; 4 decimals.
-    contributions : tuple of Contribution
-        Log-odds by part against the reference population, largest first.
-    """
-
-    probability: float
-    probability_low: float
-    probability_high: float
-    contributions: tuple[Contribution, ...]
-
-
-class Scorer(nn.Module):
-    """All that runs on the device: (µV, features) → head log-odds and contributions, in one row per ECG."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        super().__init__()
-        self.normalisation = Normalisation()
-        self.encoder = bundle.encoder
-        self.heads = bundle.heads
-
-    def forward(self, uv: Tensor, features: Tensor) -> Tensor:
-        """(B, 8, 5000) int16, (B, n_features) float32 → (B, n_heads + n_parts) float32."""
-        log_odds, contributions = self.heads(self.encoder.embed(self.normalisation(uv)), features)
-        return torch.cat([log_odds, contributions], dim=1)
 
 
 def choose_device(name: DeviceName) -> torch.device:
@@ -115,14 +82,18 @@ class Predictor:
         self._bundle = bundle
         self._sizes = tuple(sorted(set(batch_sizes)))
         self._device = choose_device(device)
-        self._n_heads = bundle.manifest.n_heads
+        self._layout = RowLayout(bundle.manifest.n_heads)
         if self._device.type == "cuda":
             compute_exactly()
-        # One staging buffer for each process: page-locked, so that the copy to the GPU is asynchronous.
-        shape = (self._sizes[-1], MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES)
         with device_faults():
             self._scorer = Scorer(bundle).to(self._device).eval()
-            self._staging = torch.zeros(shape, dtype=torch.int16, pin_memory=self._device.type == "cuda")
+            self._staged_inputs = self._staging(MODEL_INPUT_SAMPLES)
+            self._staged_beats = self._staging(MEDIAN_BEAT_SAMPLES)
+
+    def _staging(self, n_samples: int) -> Tensor:
+        """Make a staging buffer, page-locked for CUDA, so that the copy to it is asynchronous."""
+        shape = (self._sizes[-1], MODEL_INPUT_LEADS, n_samples)
+        return torch.zeros(shape, dtype=torch.int16, pin_memory=self._device.type == "cuda")
 
     @property
     def manifest(self) -> Manifest:
@@ -137,8 +108,11 @@ class Predictor:
     def warm_up(self) -> None:
         """Run every batch shape once, so that no ECG pays for the first time."""
         for size in self._sizes:
-            flat = np.zeros((size, MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES), dtype=np.int16)
-            self.score_arrays(flat, np.full((size, len(COLUMNS)), np.nan, dtype=np.float32))
+            flat, no_beat = (
+                np.zeros((size, MODEL_INPUT_LEADS, n_samples), dtype=np.int16)
+                for n_samples in (MODEL_INPUT_SAMPLES, MEDIAN_BEAT_SAMPLES)
+            )
+            self.score_arrays(flat, no_beat, np.full((size, len(COLUMNS)), np.nan, dtype=np.float32))
 
     def predict(self, ecgs: Sequence[EcgFeaturized]) -> list[Prediction]:
         """Score ECGs.
@@ -146,7 +120,7 @@ class Predictor:
         Parameters
         ----------
         ecgs : sequence of EcgFeaturized
-            Each with a model input.
+            Each with a model input; one without a median beat is scored without motion.
 
         Returns
         -------
@@ -167,54 +141,44 @@ class Predictor:
         inputs = [ecg.model_input_uv for ecg in ecgs if ecg.model_input_uv is not None]
         if len(inputs) != len(ecgs):
             raise ValueError("an ECG without model input cannot be scored")
-        rows = self.score_arrays(inputs, feature_rows(ecgs))
-        return [_prediction(row[: self._n_heads], row[self._n_heads :]) for row in rows]
+        beats = [_NO_BEAT if ecg.median_beat_uv is None else ecg.median_beat_uv for ecg in ecgs]
+        rows = self.score_arrays(inputs, beats, feature_rows(ecgs))
+        return [prediction_of(row, self._layout) for row in rows]
 
     def score_arrays(
-        self,
-        inputs_uv: Sequence[npt.NDArray[np.int16]] | npt.NDArray[np.int16],
-        features: npt.NDArray[np.float32],
+        self, inputs_uv: Waves, beats_uv: Waves, features: npt.NDArray[np.float32]
     ) -> list[npt.NDArray[np.float64]]:
-        """Score model inputs and feature rows; float64, (n_heads + n_parts,) for each."""
+        """Score model inputs, median beats (0 throughout where there is none) and feature rows.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            float64, one row of :class:`models.scorer.RowLayout` for each.
+        """
 
         def score(start: int, stop: int) -> list[npt.NDArray[np.float64]]:
-            return self._score_piece(inputs_uv[start:stop], features[start:stop])
+            return self._score_piece(inputs_uv[start:stop], beats_uv[start:stop], features[start:stop])
 
         return score_halving(score, len(inputs_uv), self._sizes[-1])
 
     @torch.inference_mode()
     def _score_piece(
-        self,
-        inputs_uv: Sequence[npt.NDArray[np.int16]] | npt.NDArray[np.int16],
-        features: npt.NDArray[np.float32],
+        self, inputs_uv: Waves, beats_uv: Waves, features: npt.NDArray[np.float32]
     ) -> list[npt.NDArray[np.float64]]:
         n = len(inputs_uv)
         size = padded_size(n, self._sizes)
-        staged = self._staging[:size]  # (size, 8, 5000)
-        staged.numpy()[:n] = np.stack(list(inputs_uv))
-        staged[n:] = 0
         padded = np.full((size, features.shape[1]), np.nan, dtype=np.float32)
         padded[:n] = features
-        uv = staged.to(self._device, non_blocking=True)
-        scored = self._scorer(uv, torch.from_numpy(padded).to(self._device, non_blocking=True))
-        # The copy back waits for the device, after which the staging buffer may be written again.
+        scored = self._scorer(
+            self._to_device(self._staged_inputs[:size], inputs_uv),
+            self._to_device(self._staged_beats[:size], beats_uv),
+            torch.from_numpy(padded).to(self._device, non_blocking=True),
+        )
+        # The copy back waits for the device, after which the staging buffers may be written again.
         return list(scored.cpu().numpy()[:n].astype(np.float64))
 
-
-def _prediction(log_odds: npt.NDArray[np.float64], contributions: npt.NDArray[np.float64]) -> Prediction:
-    middle = float(log_odds.mean())
-    low, high = np.quantile(log_odds, INTERVAL_QUANTILES)
-    parts = [
-        Contribution(name=name, log_odds=round(float(moved), DECIMALS))
-        for name, moved in zip(PARTS, contributions, strict=True)
-    ]
-    return Prediction(
-        probability=_probability(middle),
-        probability_low=_probability(min(float(low), middle)),
-        probability_high=_probability(max(float(high), middle)),
-        contributions=tuple(sorted(parts, key=lambda part: -abs(part.log_odds))),
-    )
-
-
-def _probability(log_odds: float) -> float:
-    return round(float(1.0 / (1.0 + np.exp(-log_odds))), DECIMALS)
+    def _to_device(self, staged: Tensor, waves: Waves) -> Tensor:
+        """Stage waves, (n, 8, n_samples), followed by zeros, and send them."""
+        staged.numpy()[: len(waves)] = np.stack(list(waves))
+        staged[len(waves) :] = 0
+        return staged.to(self._device, non_blocking=True)

@@ -10,22 +10,34 @@ import pytest
 from models.bundle import (
     DEFAULT_BUNDLE,
     ENCODER_FILE,
-    HEADS_FILE,
+    ENSEMBLE_FILE,
     MANIFEST_FILE,
+    MOTION_FILE,
+    WEIGHT_FILES,
     Bundle,
     BundleError,
-    file_bytes,
     load_bundle,
-    sha256,
+    weight_files,
     write_bundle,
 )
-from models.fusion import Heads
-from models.manifest import Manifest, ManifestError, from_json, to_json
+from models.ensemble import Ensemble
+from models.manifest import InputContract, ManifestError, finite_or_none, from_json, to_json
+from tiny_bundle import performance, tiny_bundle, tiny_bundle_folder, written
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bundle_folder(tmp_path_factory.mktemp("bundles") / "tiny")
 
 
 @pytest.fixture
-def copied(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle"))
+def copied(tiny: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def bundle(tiny: Path) -> Bundle:
+    return load_bundle(tiny)
 
 
 def edited(folder: Path, **changes: Any) -> None:
@@ -46,7 +58,7 @@ def test_shipped_bundle_is_small() -> None:
     assert sum(path.stat().st_size for path in DEFAULT_BUNDLE.iterdir()) < 5_000_000
 
 
-@pytest.mark.parametrize("name", [ENCODER_FILE, HEADS_FILE, MANIFEST_FILE])
+@pytest.mark.parametrize("name", [*WEIGHT_FILES, MANIFEST_FILE])
 @pytest.mark.parametrize("where", [0.02, 0.5, 0.98])
 def test_one_flipped_bit_is_refused_naming_the_file(copied: Path, name: str, where: float) -> None:
     content = bytearray((copied / name).read_bytes())
@@ -56,7 +68,7 @@ def test_one_flipped_bit_is_refused_naming_the_file(copied: Path, name: str, whe
         load_bundle(copied)
 
 
-@pytest.mark.parametrize("name", [ENCODER_FILE, HEADS_FILE, MANIFEST_FILE])
+@pytest.mark.parametrize("name", [*WEIGHT_FILES, MANIFEST_FILE])
 def test_missing_file_is_refused_naming_it(copied: Path, name: str) -> None:
     (copied / name).unlink()
     with pytest.raises(BundleError, match=f"{name} cannot be read"):
@@ -82,7 +94,11 @@ def test_missing_folder_is_refused(tmp_path: Path) -> None:
         ({"n_heads": "25"}, "manifest.n_heads is not of type int"),
         ({"surprise": 1}, "manifest.surprise is unknown"),
         ({"not_for_text": "for everything"}, "bundle_sha256 does not match"),
-        ({"manifest_format": 2}, "manifest_format is 2"),
+        ({"manifest_format": 3}, "manifest_format is 3, this version reads 2: update Diastole"),
+        ({"manifest_format": 1}, "manifest_format is 1, this version reads 2: train the bundle anew"),
+        ({"manifest_format": "2"}, "manifest_format is 2, this"),
+        ({"performance": [{}]}, r"manifest.performance\[0\].auc is missing"),
+        ({"motion_error": {"e_prime_mae_cm_s": "1.4"}}, "e_prime_mae_cm_s is not of type float"),
         ({"files": {}}, "bundle_sha256 does not match"),
     ],
 )
@@ -105,73 +121,111 @@ def test_what_is_no_json_object_is_refused(text: str) -> None:
         from_json(text)
 
 
-def test_weights_of_another_size_are_refused_naming_the_file(copied: Path) -> None:
-    manifest = load_bundle(DEFAULT_BUNDLE).manifest
-    smaller = replace(manifest, encoder=replace(manifest.encoder, n_outputs=3))
-    (copied / MANIFEST_FILE).write_text(to_json(smaller), encoding="utf-8")
-    with pytest.raises(BundleError, match=ENCODER_FILE):
+def test_bundle_of_the_first_format_is_refused_by_its_format_not_by_its_fields(copied: Path) -> None:
+    old = {"bundle_sha256": "0", "bundle_version": "old", "files": {}, "metrics": {"auc": 0.9}}
+    (copied / MANIFEST_FILE).write_text(json.dumps(old | {"manifest_format": 1}), encoding="utf-8")
+    with pytest.raises(BundleError, match="manifest_format is 1"):
         load_bundle(copied)
 
 
-def written(folder: Path, manifest: Manifest, bundle: Bundle) -> Path:
-    """A bundle whose hashes are right, whatever it holds."""
-    files = {ENCODER_FILE: file_bytes(bundle.encoder), HEADS_FILE: file_bytes(bundle.heads)}
-    listed = {name: sha256(content) for name, content in files.items()}
-    write_bundle(folder, replace(manifest, files=listed), files)
-    return folder
+def test_number_that_could_not_be_computed_is_written_as_none_and_read_back(tmp_path: Path) -> None:
+    rows = (performance("external", "women", "ensemble", auc=0.85),)
+    folder = written(tmp_path / "some", tiny_bundle(performance=rows))
+    assert json.loads((folder / MANIFEST_FILE).read_text())["performance"][0]["auc_low"] is None
+    (read,) = load_bundle(folder).manifest.performance
+    assert (read.auc, read.auc_low) == (0.85, None)
+    assert finite_or_none(math.nan) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "changes"),
+    [
+        ("encoder", ENCODER_FILE, {"n_outputs": 3}),
+        ("motion", MOTION_FILE, {"n_noise": 3}),
+    ],
+)
+def test_weights_of_another_size_are_refused_naming_the_file(
+    copied: Path, bundle: Bundle, name: str, file: str, changes: dict[str, int]
+) -> None:
+    config = replace(getattr(bundle.manifest, name), **changes)
+    other = replace(bundle.manifest, **{name: config})
+    (copied / MANIFEST_FILE).write_text(to_json(other), encoding="utf-8")
+    with pytest.raises(BundleError, match=file):
+        load_bundle(copied)
+
+
+def test_ensemble_of_another_number_of_heads_is_refused(copied: Path, bundle: Bundle) -> None:
+    other = replace(bundle.manifest, n_heads=bundle.manifest.n_heads + 1)
+    (copied / MANIFEST_FILE).write_text(to_json(other), encoding="utf-8")
+    with pytest.raises(BundleError, match=ENSEMBLE_FILE):
+        load_bundle(copied)
 
 
 @pytest.mark.parametrize("probability", [0.0, 1.0, -0.1, 58.0])
 def test_threshold_that_is_no_probability_is_refused(tmp_path: Path, probability: float) -> None:
-    bundle = load_bundle(DEFAULT_BUNDLE)
-    threshold = replace(bundle.manifest.threshold, probability=probability)
+    tiny = tiny_bundle()
+    threshold = replace(tiny.manifest.threshold, probability=probability)
     with pytest.raises(BundleError, match=r"threshold\.probability must lie between 0 and 1"):
-        load_bundle(written(tmp_path / "odd", replace(bundle.manifest, threshold=threshold), bundle))
+        load_bundle(written(tmp_path / "odd", tiny_bundle(threshold=threshold)))
 
 
 @pytest.mark.parametrize("probability", [math.nan, math.inf, -math.inf])
 def test_number_that_json_does_not_have_is_refused(tmp_path: Path, probability: float) -> None:
-    bundle = load_bundle(DEFAULT_BUNDLE)
-    threshold = replace(bundle.manifest.threshold, probability=probability)
+    tiny = tiny_bundle()
+    threshold = replace(tiny.manifest.threshold, probability=probability)
     with pytest.raises(BundleError, match="no number of JSON"):
-        load_bundle(written(tmp_path / "odd", replace(bundle.manifest, threshold=threshold), bundle))
+        load_bundle(written(tmp_path / "odd", tiny_bundle(threshold=threshold)))
 
 
-def test_bundle_without_heads_is_refused(tmp_path: Path) -> None:
-    bundle = load_bundle(DEFAULT_BUNDLE)
-    none = replace(bundle, heads=Heads(bundle.manifest.encoder.n_features, 0))
+@pytest.mark.parametrize(
+    ("contract", "message"),
+    [
+        (InputContract(samples=2500), "manifest.input differs from what featurize produces"),
+        (InputContract(normalisation="none"), "normalisation must be band or ecgfounder"),
+        (InputContract(mains_hz=16.7), "mains_hz must be 50 or 60"),
+    ],
+)
+def test_input_that_nothing_produces_is_refused(
+    tmp_path: Path, contract: InputContract, message: str
+) -> None:
+    with pytest.raises(BundleError, match=message):
+        load_bundle(written(tmp_path / "odd", tiny_bundle(input=contract)))
+
+
+def test_bundle_without_heads_is_refused(tmp_path: Path, bundle: Bundle) -> None:
+    none = replace(bundle, ensemble=Ensemble(bundle.manifest.encoder.n_features, 0))
+    none = replace(none, manifest=replace(bundle.manifest, n_heads=0))
     with pytest.raises(BundleError, match="n_heads must be at least 1"):
-        load_bundle(written(tmp_path / "odd", replace(bundle.manifest, n_heads=0), none))
+        load_bundle(written(tmp_path / "odd", none))
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-@pytest.mark.parametrize("part", ["encoder", "heads"])
+@pytest.mark.parametrize("part", ["encoder", "motion", "ensemble"])
 def test_weight_that_is_no_number_is_refused_naming_file_and_tensor(
     tmp_path: Path, part: str, bad: float
 ) -> None:
-    bundle = load_bundle(DEFAULT_BUNDLE)
+    bundle = tiny_bundle()
     name, tensor = next(iter(getattr(bundle, part).state_dict().items()))
     tensor.view(-1)[0] = bad
     with pytest.raises(BundleError, match=rf"{part}\.safetensors holds weights .* {name}"):
-        load_bundle(written(tmp_path / "odd", bundle.manifest, bundle))
+        load_bundle(written(tmp_path / "odd", bundle))
 
 
-def test_written_bundle_is_the_one_that_was_loaded(tmp_path: Path) -> None:
-    bundle = load_bundle(DEFAULT_BUNDLE)
-    files = {ENCODER_FILE: file_bytes(bundle.encoder), HEADS_FILE: file_bytes(bundle.heads)}
+def test_written_bundle_is_the_one_that_was_loaded(tmp_path: Path, tiny: Path, bundle: Bundle) -> None:
+    files = weight_files(bundle.encoder, bundle.motion, bundle.ensemble)
     write_bundle(tmp_path / "again", bundle.manifest, files)
     assert load_bundle(tmp_path / "again").sha256 == bundle.sha256
-    for path in DEFAULT_BUNDLE.iterdir():
+    assert {path.name for path in tiny.iterdir()} == {MANIFEST_FILE, *WEIGHT_FILES}
+    for path in tiny.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_files_that_the_manifest_does_not_list_are_not_written(tmp_path: Path) -> None:
+def test_files_that_the_manifest_does_not_list_are_not_written(tmp_path: Path, bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="does not list"):
-        write_bundle(tmp_path / "new", load_bundle(DEFAULT_BUNDLE).manifest, {"other": b""})
+        write_bundle(tmp_path / "new", bundle.manifest, {"other": b""})
     assert not (tmp_path / "new").exists()
 
 
-def test_hash_changes_with_the_threshold() -> None:
-    manifest = load_bundle(DEFAULT_BUNDLE).manifest
-    moved = replace(manifest, threshold=replace(manifest.threshold, probability=0.123))
-    assert moved.sha256 != manifest.sha256
+def test_hash_changes_with_the_threshold(bundle: Bundle) -> None:
+    moved = replace(bundle.manifest, threshold=replace(bundle.manifest.threshold, probability=0.123))
+    assert moved.sha256 != bundle.manifest.sha256
