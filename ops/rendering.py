@@ -132,6 +132,15 @@ def reason_words(reasons: Sequence[str]) -> str:
     return ", ".join(words)
 
 
+def decimal(number: float | None, digits: int) -> str:
+    """Write a number, or a dash where there is none.
+
+    >>> decimal(0.456, 2), decimal(None, 2)
+    ('0.46', '—')
+    """
+    return "—" if number is None else f"{number:.{digits}f}"
+
+
 def counted(count: int, what: str) -> str:
     """Write a count with its noun in the right number.
 

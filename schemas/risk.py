@@ -107,6 +107,13 @@ class Motion:
             least = 0.0 if field.endswith(_NEVER_NEGATIVE) else -math.inf
             require_number(field, getattr(self, field), low=least)
 
+    @property
+    def e_prime_cm_s(self) -> float | None:
+        """Mean of septal and lateral e', cm/s, as a trend is read; None without both."""
+        if self.e_prime_septal_cm_s is None or self.e_prime_lateral_cm_s is None:
+            return None
+        return (self.e_prime_septal_cm_s + self.e_prime_lateral_cm_s) / 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RiskAssessed:

@@ -32,6 +32,10 @@ class HistoryPoint:
         0 (unusable) to 1 (clean).
     heart_rate_bpm, pr_ms, qrs_ms, qtc_ms : float or None
         The measurements a trend is read beside; None where the feature is absent.
+    e_prime_cm_s : float or None
+        Mean of septal and lateral synthetic e', cm/s; None without motion.
+    e_over_a : float or None
+        Its ratio to a'; None in atrial fibrillation too.
     """
 
     patient_id: str
@@ -48,6 +52,8 @@ class HistoryPoint:
     pr_ms: float | None = None
     qrs_ms: float | None = None
     qtc_ms: float | None = None
+    e_prime_cm_s: float | None = None
+    e_over_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +80,7 @@ class HistoryLimits:
     ----------
     max_points : int
         The newest by acquisition are kept. 500: one ECG a day for more than a year, and just below the 512
-        entries up to which Redis keeps a hash packed (84 kB a patient; beyond, a point takes a quarter more).
+        entries up to which Redis keeps a hash packed (86 kB a patient; beyond, a point takes a quarter more).
     max_age : timedelta
         Counted back from the patient's newest point, or from now if that is earlier. A patient of whom
         nothing arrived for as long is forgotten.
@@ -135,4 +141,6 @@ def history_point(risk: RiskAssessed) -> HistoryPoint:
         pr_ms=risk.measurements.pr_ms,
         qrs_ms=risk.measurements.qrs_ms,
         qtc_ms=risk.measurements.qtc_ms,
+        e_prime_cm_s=risk.motion.e_prime_cm_s if risk.motion else None,
+        e_over_a=risk.motion.e_over_a if risk.motion else None,
     )

@@ -6,6 +6,7 @@
     body    version u8 │ phenotype u8 │ quality u8 (1/100)
             │ probability, low, high  3 × u16 (1/10 000)
             │ heart rate, PR, QRS, QTc  4 × u16 (1/10 bpm, 1/10 ms)
+            │ e', e'/a'  2 × u16 (1/100 cm/s, 1/100); from version 2 on
             │ reasons, UTF-8, separated by newlines
 
 All numbers are little-endian; 0xFFFF stands for None, which is why None can never be read as 0. Patient and
@@ -24,16 +25,17 @@ from schemas.risk import Phenotype, RiskAssessed
 from streams.history import EncodedPoint, HistoryPoint, history_point
 from streams.stage import Received
 
-#: Fields may be added behind a new number; a reader of this one must stay until no cache holds it.
-BODY_VERSION: Final = 1
+#: Fields may be added behind a new number; a reader of each must stay until no cache holds it.
+BODY_VERSION: Final = 2
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_BODY: Final = struct.Struct("<BBB3H4H")
+_BODIES: Final = {1: struct.Struct("<BBB3H4H"), 2: struct.Struct("<BBB3H4H2H")}
 _PHENOTYPES: Final = (Phenotype.NOT_SCORED, Phenotype.LOW, Phenotype.HIGH)
 _NONE: Final = 0xFFFF
 _PER_PROBABILITY: Final = 10_000  # probabilities carry 4 decimals
 _PER_MEASUREMENT: Final = 10  # up to 6553.4 ms or bpm, far beyond any ECG
+_PER_MOTION: Final = 100  # up to 655.34 cm/s, far beyond any heart
 
 
 class HistoryVersionError(ConfigurationError):
@@ -79,32 +81,37 @@ def encode_body(point: HistoryPoint) -> bytes:
     """Encode everything but identity, patient and time; numbers are rounded to their unit."""
     risks = (point.probability, point.probability_low, point.probability_high)
     measured = (point.heart_rate_bpm, point.pr_ms, point.qrs_ms, point.qtc_ms)
-    numbers = _BODY.pack(
+    moved = (point.e_prime_cm_s, point.e_over_a)
+    numbers = _BODIES[BODY_VERSION].pack(
         BODY_VERSION,
         _PHENOTYPES.index(point.phenotype),
         round(100 * min(1.0, max(0.0, point.quality_score))),
         *(_packed(risk, _PER_PROBABILITY) for risk in risks),
         *(_packed(measure, _PER_MEASUREMENT) for measure in measured),
+        *(_packed(motion, _PER_MOTION) for motion in moved),
     )
     return numbers + "\n".join(point.not_scored_reasons).encode()
 
 
 def decode_point(patient_id: str, acquired_at: datetime, name: bytes, body: bytes) -> HistoryPoint:
-    """Put a point together again.
+    """Put a point together again, of this version or an earlier one.
 
     Raises
     ------
     HistoryVersionError
         When the bytes are of another version, or damaged.
     """
-    if len(body) < _BODY.size or body[0] != BODY_VERSION or body[1] >= len(_PHENOTYPES):
+    layout = _BODIES.get(body[0]) if body else None
+    if layout is None or len(body) < layout.size or body[1] >= len(_PHENOTYPES):
         raise HistoryVersionError(
-            f"the history holds points that are not of version {BODY_VERSION}; empty this Redis database "
-            "and run diastole history rebuild"
+            f"the history holds points that are not of version 1 to {BODY_VERSION}; empty this Redis "
+            "database and run diastole history rebuild"
         )
-    _, phenotype, quality, *numbers = _BODY.unpack_from(body)
+    _, phenotype, quality, *numbers = layout.unpack_from(body)
     probability, low, high = (_unpacked(number, _PER_PROBABILITY) for number in numbers[:3])
-    heart_rate_bpm, pr_ms, qrs_ms, qtc_ms = (_unpacked(number, _PER_MEASUREMENT) for number in numbers[3:])
+    heart_rate_bpm, pr_ms, qrs_ms, qtc_ms = (_unpacked(number, _PER_MEASUREMENT) for number in numbers[3:7])
+    e_prime_cm_s, e_over_a = (_unpacked(number, _PER_MOTION) for number in numbers[7:] or (_NONE, _NONE))
+    reasons = body[layout.size :].decode()
     return HistoryPoint(
         patient_id=patient_id,
         ecg_id=str(uuid.UUID(bytes=name[:16])),
@@ -114,12 +121,14 @@ def decode_point(patient_id: str, acquired_at: datetime, name: bytes, body: byte
         probability=probability,
         probability_low=low,
         probability_high=high,
-        not_scored_reasons=tuple(body[_BODY.size :].decode().split("\n")) if body[_BODY.size :] else (),
+        not_scored_reasons=tuple(reasons.split("\n")) if reasons else (),
         quality_score=quality / 100,
         heart_rate_bpm=heart_rate_bpm,
         pr_ms=pr_ms,
         qrs_ms=qrs_ms,
         qtc_ms=qtc_ms,
+        e_prime_cm_s=e_prime_cm_s,
+        e_over_a=e_over_a,
     )
 
 

@@ -65,7 +65,10 @@ def infer(
 
 
 def not_scored_reasons(ecg: EcgFeaturized, eligibility: Eligibility) -> tuple[str, ...]:
-    """Why an ECG may not be scored; empty when it may. An unknown age or pacemaker is no reason."""
+    """Why an ECG may not be scored; empty when it may.
+
+    An unknown age or pacemaker is no reason, nor is a missing median beat: the ensemble does without motion.
+    """
     reasons: list[str] = []
     if ecg.age_years is not None and ecg.age_years < eligibility.min_age_years:
         reasons.append(f"AGE_UNDER_{eligibility.min_age_years:g}")
@@ -119,6 +122,7 @@ def _assessed(
         probability_low=None if prediction is None else prediction.probability_low,
         probability_high=None if prediction is None else prediction.probability_high,
         contributions=prediction.contributions if prediction else (),
+        motion=prediction.motion if prediction else None,
         rhythm_strip_uv=None if ecg.model_input_uv is None else rhythm_strip_uv(ecg.model_input_uv),
         site_id=ecg.site_id,
         ward_id=ecg.ward_id,

@@ -4,8 +4,10 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+
 from schemas.featurized import Measurements, Quality
-from schemas.risk import Phenotype, RiskAssessed
+from schemas.risk import Motion, Phenotype, RiskAssessed
 
 #: Hour zero of every test.
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -25,6 +27,8 @@ def assessed(
     bundle_version: str = "b1",
     reasons: Sequence[str] = ("LEAD_OFF:V3",),
     measurements: Measurements | None = None,
+    motion: Motion | None = None,
+    interval: tuple[float, float] | None = None,
 ) -> RiskAssessed:
     """Assess the ``number``-th ECG, acquired at ``hour`` (else hour ``number``); None is not scored."""
     acquired_at = START + timedelta(hours=number if hour is None else hour)
@@ -44,5 +48,18 @@ def assessed(
         not_for_text="Not for treatment decisions.",
         not_scored_reasons=() if scored else tuple(reasons),
         probability=probability,
+        probability_low=interval[0] if interval else None,
+        probability_high=interval[1] if interval else None,
+        motion=motion,
         ward_id="W1",
+    )
+
+
+def moving(e_prime_cm_s: float, e_over_a: float | None = 0.9) -> Motion:
+    """Motion whose mean e' this is; without a ratio there is no a', as in atrial fibrillation."""
+    return Motion(
+        velocities_cm_s=np.full((2, 128), e_prime_cm_s, np.float32),
+        e_prime_septal_cm_s=e_prime_cm_s - 1.0,
+        e_prime_lateral_cm_s=e_prime_cm_s + 1.0,
+        e_over_a=e_over_a,
     )

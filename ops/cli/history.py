@@ -12,7 +12,7 @@ from rich.text import Text
 from ops.bars import sparkline
 from ops.cli.console import err, out
 from ops.cli.setup import BrokerOption, prepared, run
-from ops.rendering import reason_words
+from ops.rendering import decimal, reason_words
 from schemas.risk import Phenotype
 from streams.assembly import build_codec, build_history
 from streams.settings import Settings
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Show a patient's risk over time; rebuild the cache.", no_args_is_help=True)
 
 _STYLE: Final = {Phenotype.HIGH: "bold red", Phenotype.LOW: "green", Phenotype.NOT_SCORED: "yellow"}
+
+#: "0.20–0.40", which must not wrap where there are 80 columns.
+_INTERVAL: Final = 9
 
 RedisOption = Annotated[str | None, typer.Option("--redis", help="Redis URL; default DIASTOLE_REDIS_URL.")]
 
@@ -93,24 +96,27 @@ async def _read(patient_id: str, settings: Settings) -> "list[HistoryPoint]":
 
 
 def history_table(patient_id: str, points: "Sequence[HistoryPoint]") -> Table:
-    """Lay assessments out, one a row."""
+    """Lay assessments out, one a row; e' is the mean of both walls, and — stands for what there is not."""
     table = Table(
         title=Text(f"risk history of {patient_id}"),
         title_justify="left",
         box=SIMPLE_HEAD,
         collapse_padding=True,
+        pad_edge=False,
     )
     for heading in ("acquired (UTC)", "phenotype"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("risk", "HR\n/min", "PR\nms", "QRS\nms", "QTc\nms"):
+    for heading in ("risk", "e'\ncm/s", "e'/a'", "HR\n/min", "PR\nms", "QRS\nms", "QTc\nms"):
         table.add_column(heading, no_wrap=True, justify="right")
-    table.add_column("90 % interval,\nor why not scored")
+    table.add_column("90 % CI,\nor why\nnot", min_width=_INTERVAL)
     for point in points:
         table.add_row(
             f"{point.acquired_at:%Y-%m-%d %H:%M}",
             Text(point.phenotype.replace("_", " "), style=_STYLE[point.phenotype]),
-            "—" if point.probability is None else f"{point.probability:.2f}",
-            *(_rounded(m) for m in (point.heart_rate_bpm, point.pr_ms, point.qrs_ms, point.qtc_ms)),
+            decimal(point.probability, 2),
+            decimal(point.e_prime_cm_s, 1),
+            decimal(point.e_over_a, 2),
+            *(decimal(m, 0) for m in (point.heart_rate_bpm, point.pr_ms, point.qrs_ms, point.qtc_ms)),
             Text(_interval_or_reasons(point)),
         )
     return table
@@ -122,7 +128,3 @@ def _interval_or_reasons(point: "HistoryPoint") -> str:
     if point.probability_low is None or point.probability_high is None:
         return ""
     return f"{point.probability_low:.2f}–{point.probability_high:.2f}"
-
-
-def _rounded(measurement: float | None) -> str:
-    return "—" if measurement is None else f"{measurement:.0f}"

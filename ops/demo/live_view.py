@@ -60,7 +60,7 @@ class LiveView:
 
     def saw(self, seen: Seen, ledger: Ledger) -> None:
         """Keep it for the next drawing; an alert is printed above too, so that it stays."""
-        news = news_of(seen, self._names)
+        news = news_of(seen, self._names, ledger)
         if news is not None:
             self._news.append(news)
         if isinstance(seen.record, AlertRaised) and news is not None:

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from ops.ledger import Ledger
 from ops.percentiles import in_ms, percentile
-from ops.rendering import counted, reason_words, risk_text
+from ops.rendering import counted, decimal, reason_words, risk_text
 from ops.topic_reader import Seen
 from schemas.alert import AlertClosed, AlertRaised
 from schemas.risk import Phenotype, RiskAssessed
@@ -40,7 +40,25 @@ def is_simulated(patient_id: str) -> bool:
     return patient_id.startswith(_SIMULATED)
 
 
-def news_of(seen: Seen, names: Names) -> Text | None:
+def alert_text(alert: AlertRaised, ledger: Ledger) -> str:
+    """Say what changed, and how the synthetic e' did since the patient's last LOW ECG before the alert."""
+    after = alert.motion.e_prime_cm_s if alert.motion else None
+    earlier = [
+        risk
+        for risk in ledger.risks.values()
+        if risk.patient_id == alert.patient_id
+        and risk.phenotype is Phenotype.LOW
+        and risk.acquired_at < alert.acquired_at
+    ]
+    last_low = max(earlier, key=lambda risk: risk.acquired_at, default=None)
+    before = last_low.motion.e_prime_cm_s if last_low and last_low.motion else None
+    if after is None:
+        return alert.change_text
+    from_ = "" if before is None else f"{decimal(before, 1)} → "
+    return f"{alert.change_text} e' {from_}{decimal(after, 1)} cm/s."
+
+
+def news_of(seen: Seen, names: Names, ledger: Ledger) -> Text | None:
     """Say in one line what is worth a line; None for what is routine."""
     topic, record = seen.message.topic, seen.record
     if topic.endswith(".dlq"):
@@ -49,7 +67,8 @@ def news_of(seen: Seen, names: Names) -> Text | None:
         return _line("Dead letter", "magenta", topic, reason)
     match record:
         case AlertRaised():
-            return _line("ALERT", "bold white on red", names.shown(record.patient_id), record.change_text)
+            what = alert_text(record, ledger)
+            return _line("ALERT", "bold white on red", names.shown(record.patient_id), what)
         case AlertClosed():
             return _line("Closed", "green", names.shown(record.patient_id), "the risk returned to low")
         case RiskAssessed() if record.probability is None:

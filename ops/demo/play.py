@@ -179,7 +179,7 @@ class _Play:
         )
         if not outcome.alerted:
             return outcome
-        history = await _history_with_most_gaps(outcome.alerted, redis_url)
+        history = await _most_telling_history(outcome.alerted, redis_url)
         return DemoOutcome(
             ledger=outcome.ledger,
             home=outcome.home,
@@ -208,14 +208,19 @@ class _Play:
             encore.result()  # raises what ended it
 
 
-async def _history_with_most_gaps(patient_ids: list[str], redis_url: str) -> list[HistoryPoint]:
-    """Return the history that shows most of what can happen, as Redis has it."""
+async def _most_telling_history(patient_ids: list[str], redis_url: str) -> list[HistoryPoint]:
+    """Return the history that shows most of what can happen, e' and e'/a' first, as Redis has it."""
     history = RedisHistory(redis_url)
     try:
         all_points = [await history.read(patient_id) for patient_id in patient_ids]
     finally:
         await history.close()
-    return max(all_points, key=lambda points: sum(point.probability is None for point in points))
+    return max(all_points, key=_shows)
+
+
+def _shows(points: list[HistoryPoint]) -> tuple[bool, int]:
+    has_motion = any(point.e_over_a is not None for point in points)
+    return has_motion, sum(point.probability is None for point in points)
 
 
 def _how_to_look_inside(bootstrap: str, redis_url: str, patient_id: str) -> str:

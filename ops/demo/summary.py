@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ops.demo.news import Names
+from ops.demo.news import Names, alert_text
 from ops.demo.plan import DemoOutcome
 from ops.demo.trend import trend_of
 from ops.ledger import Ledger
@@ -29,7 +29,7 @@ def summary(outcome: DemoOutcome, names: Names) -> RenderableType:
     ]
     if outcome.history:
         patient_id = outcome.history[0].patient_id
-        sections.append(_section(f"Risk of {patient_id}, who deteriorates", trend_of(outcome)))
+        sections.append(_section(f"Risk and motion of {patient_id}, who deteriorates", trend_of(outcome)))
     sections.append(_section("What held", Group(*(_check(*held) for held in checks(outcome)))))
     sections.append(_section("Where the time went", Text(_phases(outcome))))
     return Group(*sections)
@@ -120,7 +120,7 @@ def _alerts(outcome: DemoOutcome, names: Names) -> RenderableType:
     table.add_column(no_wrap=True)
     table.add_column(max_width=_WIDEST - 24)
     for alert in sorted(outcome.ledger.alerts.values(), key=lambda alert: alert.published_at):
-        table.add_row(names.shown(alert.patient_id), alert.change_text)
+        table.add_row(names.shown(alert.patient_id), alert_text(alert, outcome.ledger))
     return table
 
 

@@ -75,7 +75,7 @@ class LogView:
 
     def saw(self, seen: Seen, ledger: Ledger) -> None:
         """Print what is worth a line."""
-        news = news_of(seen, self._names)
+        news = news_of(seen, self._names, ledger)
         if news is not None:
             self._console.print(Text("  ").append_text(news), soft_wrap=True)
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from assessments import assessed, nth_ecg_id
+from assessments import assessed, moving, nth_ecg_id
 from oracle import Oracle
 from rich.console import Console
 
@@ -11,6 +11,7 @@ from ops.demo.cast import DemoWard
 from ops.demo.news import Names
 from ops.demo.plan import DemoOutcome
 from ops.demo.summary import summary
+from ops.demo.trend import _chosen
 from ops.ledger import Ledger
 from ops.rendering import counted, reason_words
 from schemas.alert import AlertRaised
@@ -22,11 +23,15 @@ from streams.policy import load_policy
 from streams.stage import Received
 
 RISES = (0.1, 0.2, None, 0.3, 0.9, 0.95, 0.9)
+E_PRIMES_CM_S = (9.0, 8.5, None, 8.0, 5.5, 5.0, 4.5)
 DETERIORATING = "SIM-000003"
 
 
-def outcome(*, first_seen: bool = False, is_open: bool = False) -> DemoOutcome:
-    risks = [assessed(n, p, patient_id=DETERIORATING, hour=48 * n) for n, p in enumerate(RISES)]
+def outcome(*, first_seen: bool = False, is_open: bool = False, with_motion: bool = True) -> DemoOutcome:
+    motions = [moving(e, e / 10) if with_motion and e else None for e in E_PRIMES_CM_S]
+    risks = [
+        assessed(n, p, patient_id=DETERIORATING, hour=48 * n, motion=motions[n]) for n, p in enumerate(RISES)
+    ]
     ledger = Ledger(messages_in=len(risks) + is_open)
     state: PatientState | None = None
     for risk in risks:
@@ -82,6 +87,35 @@ def test_the_trend_shows_the_gap_and_where_the_alert_was_raised() -> None:
     assert "not scored: lead off (V3)" in text
     assert text.count("alert raised") == 1
     assert "1 of 2 simulated patients who deteriorate raised an alert" in " ".join(text.split())
+
+
+def test_the_trend_shows_how_the_motion_slows() -> None:
+    text = drawn(outcome())
+    assert "e' 8.5 → 5.0 cm/s, e'/a' 0.85 → 0.50 (synthetic, first and last 3 ECGs)" in text
+    (first,) = (line for line in text.splitlines() if line.strip().startswith("01 Mar"))
+    assert first.split()[2:4] == ["0.10", "██"]
+    assert first.split()[-2:] == ["9.0", "0.90"]
+    (alerted,) = (line for line in text.splitlines() if "alert raised" in line)
+    assert "5.0   0.50" in alerted
+
+
+def test_an_alert_says_how_early_velocity_changed_since_the_last_low_ecg() -> None:
+    assert "e' 8.0 → 5.0 cm/s." in " ".join(drawn(outcome()).split())
+
+
+def test_without_motion_there_are_gaps_and_no_numbers() -> None:
+    text = drawn(outcome(with_motion=False))
+    assert "no synthetic motion" in text
+    (alerted,) = (line for line in text.splitlines() if "alert raised" in line)
+    assert alerted.split()[-4:-2] == ["—", "—"]
+    assert "cm/s." not in text
+
+
+def test_a_long_history_is_shown_by_its_first_ecg_its_last_and_those_around_the_alert() -> None:
+    ended = outcome()
+    points = [replace(point, ecg_id=nth_ecg_id(100 + n)) for n, point in enumerate([ended.history[0]] * 30)]
+    alerting = {nth_ecg_id(110)}
+    assert _chosen(points, alerting) == [0, *range(5, 14), 29]
 
 
 def test_the_summary_fits_80_columns() -> None:

@@ -1,11 +1,12 @@
 """What of an assessment enters the risk history, and its bytes."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC
 from types import SimpleNamespace
 
 import pytest
-from assessments import START, assessed, nth_ecg_id
+from assessments import START, assessed, moving, nth_ecg_id
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from streams.history_encoding import decode_point, encode_body, encode_name, enc
 from streams.stage import Received
 
 TEN_THOUSANDTHS = st.none() | st.integers(0, 10_000).map(lambda number: number / 10_000)
+HUNDREDTHS = st.none() | st.integers(0, 3_000).map(lambda number: number / 100)
 TENTHS = st.none() | st.integers(0, 30_000).map(lambda number: number / 10)
 POINTS = st.builds(
     HistoryPoint,
@@ -35,6 +37,8 @@ POINTS = st.builds(
     pr_ms=TENTHS,
     qrs_ms=TENTHS,
     qtc_ms=TENTHS,
+    e_prime_cm_s=HUNDREDTHS,
+    e_over_a=HUNDREDTHS,
 )
 
 
@@ -54,6 +58,23 @@ def test_a_scored_assessment_keeps_risk_interval_quality_and_measurements() -> N
         qrs_ms=92.0,
         qtc_ms=431.0,
     )
+
+
+def test_motion_is_kept_as_the_mean_early_velocity_and_its_ratio_to_the_late_one() -> None:
+    point = history_point(assessed(1, 0.31, motion=moving(7.5, 0.75)))
+    assert (point.e_prime_cm_s, point.e_over_a) == (7.5, 0.75)
+
+
+def test_in_atrial_fibrillation_there_is_no_ratio() -> None:
+    point = history_point(assessed(1, 0.31, motion=moving(7.5, None)))
+    assert (point.e_prime_cm_s, point.e_over_a) == (7.5, None)
+    read = decode_point("P-1", point.acquired_at, encode_name(point), encode_body(point))
+    assert (read.e_prime_cm_s, read.e_over_a) == (7.5, None)
+
+
+def test_one_wall_alone_gives_no_mean_velocity() -> None:
+    motion = replace(moving(7.5), e_prime_lateral_cm_s=None)
+    assert history_point(assessed(1, 0.31, motion=motion)).e_prime_cm_s is None
 
 
 def test_not_scored_is_kept_with_its_reasons_and_without_a_number() -> None:
@@ -85,8 +106,8 @@ def test_a_risk_of_zero_is_read_back_as_zero_and_not_as_none() -> None:
     assert decode_point("P-1", point.acquired_at, encode_name(point), encode_body(point)).probability == 0.0
 
 
-def test_a_scored_point_without_its_name_takes_17_bytes() -> None:
-    assert len(encode_body(history_point(assessed(1, 0.31)))) == 17
+def test_a_scored_point_without_its_name_takes_21_bytes() -> None:
+    assert len(encode_body(history_point(assessed(1, 0.31)))) == 21
 
 
 @pytest.mark.parametrize(
@@ -126,9 +147,27 @@ def test_the_golden_bytes_of_version_1_are_read_for_ever() -> None:
     assert (read.ecg_id, read.bundle_version, read.phenotype) == (nth_ecg_id(7), "b1", Phenotype.HIGH)
     assert (read.probability, read.quality_score, read.heart_rate_bpm, read.pr_ms) == (0.31, 0.9, 71.3, None)
     assert read.qrs_ms == 92.0
+    assert (read.e_prime_cm_s, read.e_over_a) == (None, None)
 
 
-@pytest.mark.parametrize("body", [b"", b"\x01\x02", b"\x02" + bytes(16), b"\x01\x09" + bytes(15)])
+def test_reasons_of_version_1_begin_where_its_numbers_end() -> None:
+    body = bytes.fromhex("01000affffffffffffc902ffff9803ffff") + b"NOISE\nFLAT:V1"
+    read = decode_point("P-1", START, uuid.UUID(int=7).bytes + b"b1", body)
+    assert (read.probability, read.not_scored_reasons) == (None, ("NOISE", "FLAT:V1"))
+
+
+def test_the_golden_bytes_of_version_2_are_read_for_ever() -> None:
+    body = bytes.fromhex("02025a1c0cffffffffc902ffff9803ffffee025a00")
+    point = history_point(assessed(7, 0.31, motion=moving(7.5, 0.9)))
+    assert encode_body(replace(point, phenotype=Phenotype.HIGH)) == body
+    read = decode_point("P-1", START, uuid.UUID(int=7).bytes + b"b1", body)
+    assert (read.phenotype, read.probability, read.qrs_ms) == (Phenotype.HIGH, 0.31, 92.0)
+    assert (read.e_prime_cm_s, read.e_over_a) == (7.5, 0.9)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\x01\x02", b"\x02" + bytes(16), b"\x03" + bytes(40), b"\x01\x09" + bytes(15)]
+)
 def test_bytes_of_another_version_or_damaged_are_refused_with_what_to_do(body: bytes) -> None:
     with pytest.raises(ConfigurationError, match="diastole history rebuild"):
         decode_point("P-1", START, bytes(16), body)
