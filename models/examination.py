@@ -1,6 +1,6 @@
 """All that is learnt from equally recorded ECGs: quality, beats, measurements and the model's input."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,6 +47,7 @@ def examine(
     lead_names: Sequence[str],
     uv_per_unit: float | npt.NDArray[np.float64],
     stated: Sequence[Sequence[Finding]],
+    waived: Collection[Reason] = (),
 ) -> list[Examined]:
     """Examine a batch of ECGs that share rate, length and lead names.
 
@@ -58,6 +59,8 @@ def examine(
         µV per unit, one number or one for each ECG; positive.
     stated : sequence of sequence of Finding
         For each ECG what is known of it beside its samples: a pacemaker, a clock that is wrong.
+    waived : collection of Reason
+        What is not judged, because these sources cannot be held to it: samples without a unit.
 
     Returns
     -------
@@ -80,7 +83,9 @@ def examine(
     mv = to_band_500_hz(raw_mv, sample_rate_hz)
     arrays = featurize_arrays(mv)
     band = band_findings(mv, arrays.r_peaks, arrays.measurements, given=plan.given)
-    return [_examined(plan, [*missing, *stated[i], *raw[i], *band[i]], arrays, i) for i in range(len(mv))]
+    found = [[*missing, *stated[i], *raw[i], *band[i]] for i in range(len(mv))]
+    judged = [[finding for finding in each if finding[0] not in waived] for each in found]
+    return [_examined(plan, findings, arrays, i) for i, findings in enumerate(judged)]
 
 
 def _refusals(n_samples: int, sample_rate_hz: float) -> list[Finding]:
