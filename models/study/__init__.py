@@ -1,1 +1,1 @@
-"""The study: how well the model does, in every row of the published results, on whatever cohorts it is given."""
+"""How well the model does, in every row of the published results, on whatever cohorts it is given."""

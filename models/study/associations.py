@@ -1,8 +1,8 @@
 """How those at high and at low risk differ in what is known beside the ECG.
 
-Sources: Welch, Biometrika 34 (1947) 28, for means; Cohen, Statistical Power Analysis (1988), for d; Woolf, Ann.
-Hum. Genet. 19 (1955) 251, for the odds ratio's interval, with Haldane's half added to each cell where one is
-empty; Fisher's exact test. Adjusted for age and sex by linear and logistic regression.
+Sources: Welch, Biometrika 34 (1947) 28, for means; Cohen, Statistical Power Analysis (1988), for d; Woolf,
+Ann. Hum. Genet. 19 (1955) 251, for the odds ratio's interval, with Haldane's half added to each cell where
+one is empty; Fisher's exact test. Adjusted for age and sex by linear and logistic regression.
 """
 
 from collections.abc import Mapping

@@ -1,19 +1,23 @@
 """Does a probability mean what it says: slope, intercept, Brier score, binned curve.
 
-Sources: Cox, Biometrika 45 (1958) 562, for slope and intercept; Van Calster et al., BMC Med. 17 (2019) 230, for
-what each of them says; Brier, Mon. Weather Rev. 78 (1950) 1.
+Sources: Cox, Biometrika 45 (1958) 562, for slope and intercept; Van Calster et al., BMC Med. 17 (2019) 230,
+for what each of them says; Brier, Mon. Weather Rev. 78 (1950) 1.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import logit
 
-from models.study.estimate import Estimate, FloatArray, share_interval
+from models.study.estimate import BoolArray, Estimate, FloatArray, share_interval
 from models.study.regression import design, logistic
 
-#: Bins of equal numbers: of 1 000 people each holds 100, whose observed share has an interval of ± 0.1 at most.
+Rows = npt.NDArray[np.integer]
+
+#: Bins of equal numbers: of 1 000 people each holds 100, whose share has an interval of ± 0.1 at most.
 N_BINS: Final = 10
 #: A probability of exactly 0 or 1 has no log-odds; beyond this it is taken as this.
 _NEAREST: Final = 1e-6
@@ -86,9 +90,9 @@ def calibration(
     )
 
 
-def _expected_error(members: list[FloatArray], labels: FloatArray, probability: FloatArray) -> FloatArray:
+def _expected_error(
+    members: Sequence[Rows], labels: FloatArray | BoolArray, probability: FloatArray
+) -> FloatArray:
     """Of several sets of labels, (k, n), the expected calibration error; (k,)."""
-    gaps = [
-        len(rows) * np.abs(labels[:, rows].mean(axis=1) - probability[rows].mean()) for rows in members
-    ]
+    gaps = [len(rows) * np.abs(labels[:, rows].mean(axis=1) - probability[rows].mean()) for rows in members]
     return np.asarray(np.sum(gaps, axis=0) / len(probability))

@@ -86,9 +86,7 @@ def _logit_interval(area: float, se: float) -> Estimate:
     return Estimate(value=area, low=float(expit(logit(area) - half)), high=float(expit(logit(area) + half)))
 
 
-def _areas(
-    label: FloatArray, scores: FloatArray, patients: Patients | None
-) -> tuple[FloatArray, FloatArray]:
+def _areas(label: FloatArray, scores: FloatArray, patients: Patients | None) -> tuple[FloatArray, FloatArray]:
     """Areas, (k,), and their covariance, (k, k), of k scores on the same rows, (k, n)."""
     positive = label > 0.5
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
@@ -103,7 +101,8 @@ def _areas(
     above = _cluster_sums(centred, cluster, positive) / n_positive  # (k, clusters)
     below = _cluster_sums(centred, cluster, ~positive) / n_negative
     inflate_above, inflate_below, inflate_both = (
-        _finite(np.unique(cluster[chosen]).size) for chosen in (positive, ~positive, np.full_like(positive, True))
+        _finite(np.unique(cluster[chosen]).size)
+        for chosen in (positive, ~positive, np.full_like(positive, True))
     )
     cross = above @ below.T
     covariance = above @ above.T * inflate_above + below @ below.T * inflate_below

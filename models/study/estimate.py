@@ -24,7 +24,7 @@ class Estimate:
 
 
 def plain_interval(value: float, se: float) -> Estimate:
-    """Normal interval on the number's own scale.
+    """Make a normal interval on the number's own scale.
 
     >>> plain_interval(1.0, 0.5).high
     1.979981992270027
@@ -33,7 +33,7 @@ def plain_interval(value: float, se: float) -> Estimate:
 
 
 def ratio_interval(log_ratio: float, se: float) -> Estimate:
-    """Normal interval on the logarithm of a ratio, told as the ratio."""
+    """Make a normal interval on the logarithm of a ratio, told as the ratio."""
     with np.errstate(over="ignore"):
         value, low, high = np.exp([log_ratio, log_ratio - Z_95 * se, log_ratio + Z_95 * se])
     return Estimate(value=float(value), low=float(low), high=float(high))

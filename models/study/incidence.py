@@ -1,8 +1,9 @@
 """Cumulative incidence in the presence of competing events (Aalen–Johansen), with its variance.
 
-Where there is no competing event it is 1 − Kaplan–Meier with Greenwood's variance. Sources: Aalen & Johansen,
-Scand. J. Stat. 5 (1978) 141; variance by the delta method, Marubini & Valsecchi, Analysing Survival Data (1995),
-10.4; interval on the scale log(−log F), Kalbfleisch & Prentice (2002), so that it stays within 0 and 1.
+Where there is no competing event it is 1 − Kaplan–Meier with Greenwood's variance. Sources: Aalen &
+Johansen, Scand. J. Stat. 5 (1978) 141; variance by the delta method, Marubini & Valsecchi, Analysing
+Survival Data (1995), 10.4; interval on the scale log(−log F), Kalbfleisch & Prentice (2002), so that it
+stays within 0 and 1.
 """
 
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Incidence:
         return Estimate(value=value, low=float(low), high=float(high))
 
     def se_at(self, years: float) -> float:
-        """Standard error of the same."""
+        """Return the standard error of the same."""
         return self._step(years)[1]
 
     def at_risk(self, years: float) -> int:
@@ -73,8 +74,8 @@ def cumulative_incidence(years: FloatArray, event: Events, *, of: int = 1) -> In
     n = len(followed) - np.searchsorted(followed, times, side="left").astype(float)
     event_free = np.concatenate([[1.0], np.cumprod(1.0 - d_any / n)[:-1]])  # just before each time
     incidence = np.cumsum(event_free * d_of / n)
-    # Var F(t) = Σ (F(t) − Fⱼ)² aⱼ + Σ bⱼ − 2 Σ (F(t) − Fⱼ) cⱼ over times up to t, by running sums. Where all at
-    # risk have the event aⱼ is infinite and multiplies 0: nobody is left to be uncertain of.
+    # Var F(t) = Σ (F(t) − Fⱼ)² aⱼ + Σ bⱼ − 2 Σ (F(t) − Fⱼ) cⱼ over times up to t, by running sums. Where
+    # all at risk have the event aⱼ is infinite and multiplies 0: nobody is left to be uncertain of.
     alive = n > d_any
     a = np.divide(d_any, n * (n - d_any), out=np.zeros_like(n), where=alive)
     b = event_free**2 * (n - d_of) * d_of / n**3

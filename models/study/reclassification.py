@@ -1,9 +1,10 @@
 """Net reclassification: how often a new probability moves people the right way, seen from an old one.
 
-Sources: categories, Pencina et al., Stat. Med. 27 (2008) 157; continuous, Pencina et al., Stat. Med. 30 (2011)
-11; integrated discrimination improvement, the former. Events and non-events are told apart, as their sum is
-no proportion. A continuous NRI also counts moves too small to matter and grows when the old model is
-miscalibrated (Hilden & Gerds, Stat. Med. 33 (2014) 3405): read it beside the paired test and the decision curve.
+Sources: categories, Pencina et al., Stat. Med. 27 (2008) 157; continuous, Pencina et al., Stat. Med. 30
+(2011) 11; integrated discrimination improvement, the former. Events and non-events are told apart, as their
+sum is no proportion. A continuous NRI also counts moves too small to matter and grows when the old model is
+miscalibrated (Hilden & Gerds, Stat. Med. 33 (2014) 3405): read it beside the paired test and the decision
+curve.
 """
 
 from collections.abc import Sequence
@@ -89,12 +90,17 @@ def integrated_discrimination(label: FloatArray, old: FloatArray, new: FloatArra
     """IDI with its normal 95 % interval from the paired differences."""
     positive = label > 0.5
     gain = np.where(positive, new - old, old - new)
-    means, variances = zip(*((gain[own].mean(), gain[own].var(ddof=1) / own.sum()) for own in (positive, ~positive)), strict=True)
+    means, variances = zip(
+        *((gain[own].mean(), gain[own].var(ddof=1) / own.sum()) for own in (positive, ~positive)), strict=True
+    )
     events, non_events = (
-        plain_interval(float(mean), float(np.sqrt(variance))) for mean, variance in zip(means, variances, strict=True)
+        plain_interval(float(mean), float(np.sqrt(variance)))
+        for mean, variance in zip(means, variances, strict=True)
     )
     return Discrimination(
-        idi=plain_interval(float(sum(means)), float(np.sqrt(sum(variances)))), events=events, non_events=non_events
+        idi=plain_interval(float(sum(means)), float(np.sqrt(sum(variances)))),
+        events=events,
+        non_events=non_events,
     )
 
 
@@ -109,7 +115,7 @@ def _reclassified(
     if positive.all() or not positive.any():
         raise ValueError("reclassification needs people with and without the phenotype")
     # All that the NRI takes from n rows is how many fall into 2 classes × 3 directions. Drawing n rows with
-    # replacement therefore is one multinomial draw of six counts: the same bootstrap, thousands of times faster.
+    # replacement therefore is one multinomial draw of six counts: the same bootstrap, but much faster.
     cells = np.array([[(moved[own] == way).sum() for way in (1, 0, -1)] for own in (positive, ~positive)])
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(label), cells.ravel() / len(label), size=n_bootstrap).reshape(-1, 2, 3)

@@ -34,7 +34,7 @@ class Fit:
         return ratio_interval(float(self.coefficients[column]), self.se(column))
 
     def se(self, column: int) -> float:
-        """Standard error of a coefficient."""
+        """Return the standard error of a coefficient."""
         return float(np.sqrt(self.covariance[column, column]))
 
     def p(self, column: int) -> float:

@@ -83,7 +83,10 @@ def test_odds_ratio_of_a_known_table() -> None:
     found = binary_association("smokes", smokes, is_high, {})
     assert found is not None
     assert found.odds_ratio.value == pytest.approx(688 * 59 / (650 * 21))
-    assert (found.odds_ratio.low, found.odds_ratio.high) == (pytest.approx(1.79, abs=0.01), pytest.approx(4.95, abs=0.01))
+    assert (found.odds_ratio.low, found.odds_ratio.high) == (
+        pytest.approx(1.79, abs=0.01),
+        pytest.approx(4.95, abs=0.01),
+    )
     assert found.p == pytest.approx(fisher_exact([[688, 650], [21, 59]]).pvalue)
     assert found.adjusted is not None
     assert found.adjusted.value == pytest.approx(found.odds_ratio.value)

@@ -54,7 +54,9 @@ def test_known_values_of_a_small_example() -> None:
     # Of 12 pairs one is the wrong way: placements (1, 1, 3/4) and (2/3, 1, 1, 1).
     found = auc_interval(label, score)
     assert found.auc.value == pytest.approx(11 / 12)
-    assert found.se**2 == pytest.approx(np.var([1, 1, 0.75], ddof=1) / 3 + np.var([2 / 3, 1, 1, 1], ddof=1) / 4)
+    assert found.se**2 == pytest.approx(
+        np.var([1, 1, 0.75], ddof=1) / 3 + np.var([2 / 3, 1, 1, 1], ddof=1) / 4
+    )
 
 
 def test_interval_agrees_with_a_bootstrap() -> None:
@@ -64,7 +66,9 @@ def test_interval_agrees_with_a_bootstrap() -> None:
     rows = rng.integers(300, size=(1500, 300))
     replicates = areas(label[rows], score[rows])
     assert found.se == pytest.approx(np.std(replicates), rel=0.08)
-    np.testing.assert_allclose([found.auc.low, found.auc.high], np.percentile(replicates, [2.5, 97.5]), atol=0.012)
+    np.testing.assert_allclose(
+        [found.auc.low, found.auc.high], np.percentile(replicates, [2.5, 97.5]), atol=0.012
+    )
 
 
 def test_interval_holds_the_truth_as_often_as_it_says() -> None:
@@ -130,7 +134,9 @@ def test_missing_score_is_refused() -> None:
 def test_rows_each_of_another_patient_have_delongs_variance() -> None:
     label, score = scored(100, 1.0, np.random.default_rng(9))
     names = np.array([f"p{i}" for i in np.random.default_rng(0).permutation(100)])
-    assert auc_interval(label, score, patients=names).se == pytest.approx(auc_interval(label, score).se, rel=1e-12)
+    assert auc_interval(label, score, patients=names).se == pytest.approx(
+        auc_interval(label, score).se, rel=1e-12
+    )
 
 
 def test_repeated_rows_of_patients_add_no_certainty() -> None:
@@ -147,7 +153,9 @@ def test_clustered_variance_agrees_with_a_bootstrap_of_patients() -> None:
     rng = np.random.default_rng(11)
     n, each = 150, 3
     person = rng.standard_normal(n)
-    label = (rng.random((n, each)) < 1 / (1 + np.exp(1 - person[:, None]))).astype(float)  # may change within a patient
+    label = (rng.random((n, each)) < 1 / (1 + np.exp(1 - person[:, None]))).astype(
+        float
+    )  # may change within a patient
     score = person[:, None] + 0.5 * label + 0.5 * rng.standard_normal((n, each))
     found = auc_interval(label.ravel(), score.ravel(), patients=np.repeat(np.arange(n), each))
     rows = rng.integers(n, size=(1200, n))

@@ -89,4 +89,6 @@ def test_integrated_discrimination_is_how_far_the_means_move_apart() -> None:
     gain, y = (new - old)[rows], label[rows] == 1
     replicates = (gain * y).sum(axis=1) / y.sum(axis=1) - (gain * ~y).sum(axis=1) / (~y).sum(axis=1)
     found = integrated_discrimination(label, old, new)
-    np.testing.assert_allclose([found.idi.low, found.idi.high], np.percentile(replicates, [2.5, 97.5]), atol=0.012)
+    np.testing.assert_allclose(
+        [found.idi.low, found.idi.high], np.percentile(replicates, [2.5, 97.5]), atol=0.012
+    )

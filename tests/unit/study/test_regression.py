@@ -19,7 +19,10 @@ def test_logistic_is_that_of_another_library() -> None:
 
 
 def test_logistic_of_one_group_is_the_tables_odds_ratio_with_woolfs_interval() -> None:
-    group, label = np.repeat([1, 1, 0, 0], [30, 20, 15, 45]).astype(float), np.repeat([1, 0, 1, 0], [30, 20, 15, 45])
+    group, label = (
+        np.repeat([1, 1, 0, 0], [30, 20, 15, 45]).astype(float),
+        np.repeat([1, 0, 1, 0], [30, 20, 15, 45]),
+    )
     fit = logistic(design(group), label.astype(float))
     assert fit is not None
     se = np.sqrt(1 / 30 + 1 / 20 + 1 / 15 + 1 / 45)

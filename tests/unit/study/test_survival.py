@@ -1,4 +1,4 @@
-"""Curves, tests and ratios against other libraries, against weights written out, and against what data were made of."""
+"""Curves, tests and ratios against other libraries, written-out weights, and what data were made of."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,9 @@ from models.study.survival import cox_hazard, grays_test, log_rank_test, subdist
 Cohort = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def competing(n: int, ratio: float, rng: np.random.Generator, ends: tuple[float, float] = (0.5, 4.0)) -> Cohort:
+def competing(
+    n: int, ratio: float, rng: np.random.Generator, ends: tuple[float, float] = (0.5, 4.0)
+) -> Cohort:
     """Years, event and group whose subdistribution hazards of event 1 are in proportion, after Fine & Gray.
 
     In the low group F₁(t) = 0.3 (1 − e⁻ᵗ), in the high one 1 − (1 − F₁)^ratio; event 2 takes the others.
@@ -71,7 +73,7 @@ def test_interval_holds_the_truth_as_often_as_it_says() -> None:
     rng, held = np.random.default_rng(3), 0
     truth = 0.3 * (1 - np.exp(-1.5))
     for _ in range(400):
-        years, event, is_high = competing(200, 1.0, rng)
+        years, event, _ = competing(200, 1.0, rng)
         found = cumulative_incidence(years, event).at(1.5)
         held += found.low <= truth <= found.high
     assert held / 400 == pytest.approx(0.95, abs=0.03)
@@ -93,7 +95,7 @@ def censoring_free(years: np.ndarray, event: np.ndarray, at: np.ndarray) -> np.n
 
 
 def fine_gray_by_weights(years: np.ndarray, event: np.ndarray, x: np.ndarray) -> float:
-    """Log ratio that solves Fine & Gray's score, written out: those with event 2 stay at risk with a weight."""
+    """Log ratio that solves Fine & Gray's score: those with event 2 stay at risk with a weight."""
     times = np.sort(years[event == 1])
     g_event, g_own = censoring_free(years, event, times), censoring_free(years, event, years)
     stays = (event == 2)[:, None] & (years[:, None] < times)
@@ -110,7 +112,9 @@ def test_fine_gray_solves_the_score_written_out_with_weights() -> None:
     years, event, is_high = competing(400, 2.5, np.random.default_rng(4))
     found = subdistribution_hazard(years, event, is_high, {})
     assert found is not None
-    assert np.log(found.ratio.value) == pytest.approx(fine_gray_by_weights(years, event, is_high * 1.0), abs=2e-4)
+    assert np.log(found.ratio.value) == pytest.approx(
+        fine_gray_by_weights(years, event, is_high * 1.0), abs=2e-4
+    )
 
 
 def test_fine_gray_without_competing_events_is_coxs_model() -> None:
