@@ -128,4 +128,4 @@ class RowLayout:
     @property
     def width(self) -> int:
         """Length of a row."""
-        return self.curves.stop
+        return int(self.curves.stop)

@@ -1,4 +1,4 @@
-"""Fit the ensemble: bootstrapped, group-penalised, calibrated heads on patients no other part was trained on."""
+"""Fit the ensemble: bootstrapped, group-penalised, calibrated heads, on patients of their own."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -61,8 +61,9 @@ def out_of_fold(
     for k in range(n_folds):
         progress("cross-validate", k / n_folds)
         train = fold != k
-        of_train = (each[train] for each in (embedding, motion, features, label))
-        fitted = fit_ensemble(*of_train, plan, seed + k, patients[train])
-        log_odds[~train] = fitted.log_odds(*(each[~train] for each in (embedding, motion, features)))
+        fitted = fit_ensemble(
+            embedding[train], motion[train], features[train], label[train], plan, seed + k, patients[train]
+        )
+        log_odds[~train] = fitted.log_odds(embedding[~train], motion[~train], features[~train])
         penalties.append(fitted.penalties)
     return OutOfFold(log_odds=log_odds, probability=expit(log_odds), fold=fold, penalties=tuple(penalties))

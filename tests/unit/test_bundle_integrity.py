@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_bundle import performance, tiny_bundle, tiny_bundle_folder, written
 
 from models.bundle import (
     DEFAULT_BUNDLE,
@@ -22,7 +23,6 @@ from models.bundle import (
 )
 from models.ensemble import Ensemble
 from models.manifest import InputContract, ManifestError, finite_or_none, from_json, to_json
-from tiny_bundle import performance, tiny_bundle, tiny_bundle_folder, written
 
 
 @pytest.fixture(scope="session")

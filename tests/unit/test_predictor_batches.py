@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 import torch
+from tiny_bundle import N_HEADS, tiny_bundle
 
 from models.batching import DeviceError, DeviceMemoryError, padded_size, score_halving
 from models.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
@@ -18,7 +19,6 @@ from models.signal import condition
 from schemas.errors import ConfigurationError
 from schemas.featurized import EcgFeaturized, Measurements, Quality
 from schemas.recorded import Sex
-from tiny_bundle import N_HEADS, tiny_bundle
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
