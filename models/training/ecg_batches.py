@@ -59,10 +59,19 @@ def rows_to_train_and_validate(
         When there are fewer than two patients.
     """
     kept_out = holdout(patient_keys, validation_share, seed)
-    rows = np.flatnonzero(kept_out)
-    if len(rows) > most_validated:
-        rows = rows[np.linspace(0, len(rows) - 1, most_validated).round().astype(np.int64)]
-    return np.flatnonzero(~kept_out), rows
+    return np.flatnonzero(~kept_out), evenly(np.flatnonzero(kept_out), most_validated)
+
+
+def evenly(rows: Rows, most: int) -> Rows:
+    """Keep at most so many rows, spread evenly over all.
+
+    >>> evenly(np.arange(9), 3)
+    array([0, 4, 8])
+    """
+    if len(rows) <= most:
+        return rows
+    kept: Rows = rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
+    return kept
 
 
 def in_chunks(rows: Rows) -> Iterator[Rows]:

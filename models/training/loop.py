@@ -177,7 +177,8 @@ def _epoch(task: Task, plan: LoopPlan, epoch: int, progress: Progress) -> dict[s
         _require_finite(task, terms, epoch, f"step {step + 1}")
         for name, term in terms.items():
             sums[name] = sums.get(name, 0.0) + term
-        progress(f"{task.name}, epoch {epoch + 1} of {plan.epochs}, {_said(terms)}", done)
+        where = f"epoch {epoch + 1}/{plan.epochs}, step {step + 1}/{len(batches)}"
+        progress(f"{task.name}, {where}, {_said(terms)}", done)
     for module in task.modules().values():
         module.eval()
     with torch.no_grad():

@@ -19,7 +19,7 @@ from models.cohorts.featurized import Cohort
 from models.founder import COMPACT, EncoderConfig, Net1D
 from models.training.augmentation import Augmentation
 from models.training.devices import autocast
-from models.training.ecg_batches import EcgBatches, Rows, in_chunks, rows_to_train_and_validate
+from models.training.ecg_batches import EcgBatches, Rows, evenly, in_chunks, rows_to_train_and_validate
 from models.training.encoder_file import read_encoder, write_encoder
 from models.training.judge import auc
 from models.training.loop import LoopPlan, fit
@@ -41,6 +41,8 @@ from models.training.targets import (
 from schemas.errors import ConfigurationError
 
 STAGE: Final = "encoder"
+#: Beats whose mean and variance stand for those of all: beats are read from disk when they are needed.
+_MOST_FOR_MOMENTS: Final = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,12 +125,11 @@ class EncoderTask:
         self.train_rows, self.validation_rows = rows_to_train_and_validate(
             cohort.patient_keys, plan.validation_share, plan.most_validated, plan.loop.seed
         )
-        scale_mv = scales_mv(cohort.inputs_uv)
-        raw = raw_targets(cohort.features, scale_mv)
+        self._beats_uv, self._scale_mv = cohort.beats_uv, scales_mv(cohort.inputs_uv)
+        raw = raw_targets(cohort.features, self._scale_mv)
         self.standard = Standard.of(raw[self.train_rows])
         self._targets = torch.from_numpy(self.standard.apply(raw))
-        self._beats = torch.from_numpy(beat_targets(cohort.beats_uv, scale_mv))
-        centre, self._beat_variance = _moments(self._beats, self.train_rows)
+        centre, self._beat_variance = _moments(self._beats(evenly(self.train_rows, _MOST_FOR_MOMENTS)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(plan.loop.seed)
             self.encoder = Net1D(plan.encoder).to(device)
@@ -182,6 +183,10 @@ class EncoderTask:
         judged = _judged(outputs.cpu().numpy(), targets, float(self.standard.scale[-1]))
         return {"loss": loss, **judged, "r2_beat": 1.0 - float(beat)}
 
+    def _beats(self, rows: Rows) -> Tensor:
+        beats_uv = np.stack([self._beats_uv[row] for row in rows])
+        return torch.from_numpy(beat_targets(beats_uv, self._scale_mv[rows]))
+
     def _answers(self, view: Tensor) -> tuple[Tensor, Tensor]:
         embedding = self.encoder.embed(view)
         return self.encoder.dense(embedding).float(), self.decoder(embedding).float()
@@ -194,7 +199,7 @@ class EncoderTask:
     def _losses(self, outputs: Tensor, drawn: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
         at = torch.from_numpy(rows)
         columns = column_losses(outputs, self._targets[at].to(self.device))
-        return columns, beat_loss(drawn, self._beats[at].to(self.device), self._beat_variance)
+        return columns, beat_loss(drawn, self._beats(rows).to(self.device), self._beat_variance)
 
     def _parameters(self) -> list[nn.Parameter]:
         return [*self.encoder.parameters(), *self.decoder.parameters()]
@@ -232,10 +237,9 @@ def _trained_on(task: EncoderTask) -> dict[str, object]:
     }
 
 
-def _moments(beats: Tensor, rows: Rows) -> tuple[Tensor, float]:
+def _moments(beats: Tensor) -> tuple[Tensor, float]:
     """Mean beat, (8, 110), and mean variance around it; 0 and 1 where there is no beat."""
-    known = beats[torch.from_numpy(rows)]
-    known = known[torch.isfinite(known[:, 0, 0])]
+    known = beats[torch.isfinite(beats[:, 0, 0])]
     if len(known) < 2:
         return torch.zeros(beats.shape[1:]), 1.0
     centre = known.mean(dim=0)
