@@ -69,10 +69,10 @@ def coded(codes: Mapping[str, float]) -> NumberParser:
     """Make a reader of words, whatever their case; NaN when blank, unless that is a code too."""
 
     def read(text: str) -> float:
-        word = text.strip().lower()
+        word = "" if is_blank(text) else text.strip().lower()
         if word in codes:
             return codes[word]
-        if is_blank(text):
+        if not word:
             return math.nan
         raise ValueError(f"is none of {', '.join(code for code in codes if code)}")
 
