@@ -1,9 +1,9 @@
-"""Synthetic cardiac motion: a conditional generator from the median beat to tissue-Doppler velocity curves.
+"""Synthetic cardiac motion: a conditional generator from the median beat to tissue-Doppler velocities.
 
-Definition, shapes and weights are our own; those of the published study (a generative adversarial network from
-a resting 12-lead ECG to tissue-Doppler velocities) are not public. The generator is trained against a
-discriminator on pairs of ECG and tissue Doppler (:mod:`models.training.motion`); noise lets it draw curves that
-differ, and without noise it gives its one answer, which is what is published, beside how far it is off.
+Definition, shapes and weights are our own; those of the published study (a generative adversarial network
+from a resting 12-lead ECG to tissue-Doppler velocities) are not public. The generator is trained against a
+discriminator on pairs of ECG and tissue Doppler (:mod:`models.training.motion`). With noise it draws curves
+that may belong to an ECG; without noise it gives its one answer, and how far that is likely to be off.
 """
 
 import math
@@ -29,13 +29,14 @@ CONTEXT_COLUMNS: Final = ("heart_rate_bpm", "rr_sd_ms", "amplitude_known")
 _RATE, _RR_SD = (COLUMN_NAMES.index(name) for name in CONTEXT_COLUMNS[:2])
 _VOLTAGES: Final = tuple(COLUMN_NAMES.index(name) for name in MEASUREMENT_PARTS["voltage"])
 
-#: Centre and scale of the context: rate in beats a minute; logarithms of the RR deviation in ms (20 ms in sinus
-#: rhythm, 150 in fibrillation) and of the beat's root mean square in µV (80 to 430 in adults).
+#: Centre and scale of the context: rate in beats a minute; logarithms of the RR deviation in ms (20 ms in
+#: sinus rhythm, 150 in fibrillation) and of the beat's root mean square in µV (80 to 430 in adults).
 _RATE_BPM: Final = (72.0, 14.0)
 _LOG_RR_SD: Final = (math.log(25.0), 0.8)
 _LOG_RMS: Final = (math.log(170.0), 0.3)
 _CLIP: Final = 4.0  # of a standardised number: one absurd rate must not decide
-_N_CONTEXT: Final = 2 * len(CONTEXT_COLUMNS)  # each with a flag for being missing
+#: Each number of the context comes with a flag for being missing.
+N_CONTEXT: Final = 2 * len(CONTEXT_COLUMNS)
 _QUIET_UV: Final = 1.0  # a root mean square below the least step of an ECG is no beat
 
 #: Curves leave the network in units of 8 cm/s, about what waves measure.
@@ -99,6 +100,28 @@ def has_beat(beats_uv: Tensor) -> Tensor:
     return (beats_uv != 0).flatten(1).any(dim=1)
 
 
+def unit_beats(beats_uv: Tensor) -> tuple[Tensor, Tensor]:
+    """Divide beats by their own root mean square, float32, (B,), µV; a beat of zeros stays one."""
+    uv = beats_uv.float()
+    rms_uv = uv.square().mean(dim=(1, 2)).sqrt()
+    return uv / rms_uv.clamp(min=_QUIET_UV)[:, None, None], rms_uv
+
+
+def standardised(context: Tensor, rms_uv: Tensor) -> Tensor:
+    """Context and size of the beat, each with a flag for being missing, as 0: float32, (B, 6)."""
+    numbers = torch.stack(
+        [
+            (context[:, 0] - _RATE_BPM[0]) / _RATE_BPM[1],
+            (context[:, 1].clamp(min=1.0).log() - _LOG_RR_SD[0]) / _LOG_RR_SD[1],
+            (rms_uv.clamp(min=_QUIET_UV).log() - _LOG_RMS[0]) / _LOG_RMS[1],
+        ],
+        dim=1,
+    )
+    is_missing = torch.isnan(context)
+    numbers = numbers.clamp(-_CLIP, _CLIP).masked_fill(is_missing, 0.0)
+    return torch.cat([numbers, is_missing.float()], dim=1)
+
+
 class BeatEncoder(nn.Module):
     """A median beat and its context → what is known of the heart."""
 
@@ -113,14 +136,12 @@ class BeatEncoder(nn.Module):
         for stride in config.strides:
             n_times = -(-n_times // stride)
         self.pool = nn.Conv1d(widths[-1], config.n_pooled, 1)
-        self.hidden = nn.Linear(config.n_pooled * n_times + _N_CONTEXT, config.n_hidden)
+        self.hidden = nn.Linear(config.n_pooled * n_times + N_CONTEXT, config.n_hidden)
         self.mixed = nn.Linear(config.n_hidden, config.n_hidden)
 
     def forward(self, beats_uv: Tensor, context: Tensor) -> Tensor:
         """(B, 8, 550) µV and (B, 3) → (B, n_hidden)."""
-        uv = beats_uv.float()
-        rms_uv = uv.square().mean(dim=(1, 2)).sqrt()
-        x = uv / rms_uv.clamp(min=_QUIET_UV)[:, None, None]
+        x, rms_uv = unit_beats(beats_uv)
         for conv in self.convs:
             x = functional.silu(conv(x))
         joined = torch.cat([functional.silu(self.pool(x)).flatten(1), standardised(context, rms_uv)], dim=1)
@@ -129,24 +150,8 @@ class BeatEncoder(nn.Module):
         return known
 
 
-def standardised(context: Tensor, rms_uv: Tensor) -> Tensor:
-    """Context and size of the beat, each with a flag for being missing, as 0: float32, (B, 6)."""
-    numbers = torch.stack(
-        [
-            (context[:, 0] - _RATE_BPM[0]) / _RATE_BPM[1],
-            (context[:, 1].clamp(min=1.0).log() - _LOG_RR_SD[0]) / _LOG_RR_SD[1],
-            (rms_uv.clamp(min=_QUIET_UV).log() - _LOG_RMS[0]) / _LOG_RMS[1],
-        ],
-        dim=1,
-    )
-    is_missing = torch.isnan(context)
-    return torch.cat([numbers.clamp(-_CLIP, _CLIP).masked_fill(is_missing, 0.0), is_missing.float()], dim=1)
-
-
 class CurveDecoder(nn.Module):
     """What is known of the heart, and noise → velocity curves."""
-
-    smoothing: Tensor
 
     def __init__(self, config: MotionConfig) -> None:
         super().__init__()
@@ -158,19 +163,23 @@ class CurveDecoder(nn.Module):
             nn.Conv1d(widths[max(i - 1, 0)], width, size, padding=size // 2) for i, width in enumerate(widths)
         )
         self.end = nn.Conv1d(widths[-1], MOTION_WALLS, size, padding=size // 2)
-        kernel = torch.tensor(_SMOOTHING).expand(MOTION_WALLS, 1, -1).clone()
-        self.register_buffer("smoothing", kernel, persistent=False)
 
     def forward(self, known: Tensor, noise: Tensor) -> Tensor:
         """(B, n_hidden) and (B, n_noise) → (B, 2, 128), cm/s."""
         x = functional.silu(self.start(torch.cat([known, noise], dim=1)))
-        x = x.unflatten(1, (-1, self.n_start))  # (B, C, 128 / 2ⁿ)
+        x = x.view(len(x), -1, self.n_start)  # (B, C, 128 / 2ⁿ)
         for conv in self.convs:
             x = x[..., None].expand(-1, -1, -1, 2).flatten(2)  # each sample twice
             x = functional.silu(conv(x))
-        half = self.smoothing.shape[-1] // 2
-        rough = functional.pad(self.end(x).float() * _CM_S, (half, half), mode="replicate")
-        return functional.conv1d(rough, self.smoothing, groups=MOTION_WALLS)
+        return smoothed(self.end(x).float() * _CM_S)
+
+
+def smoothed(curves: Tensor) -> Tensor:
+    """Smooth over neighbouring samples, in full precision whatever computes the rest: (B, 2, 128)."""
+    n, half = curves.shape[-1], len(_SMOOTHING) // 2
+    padded = functional.pad(curves, (half, half), mode="replicate")
+    pieces = [weight * padded[..., i : i + n] for i, weight in enumerate(_SMOOTHING)]
+    return torch.stack(pieces).sum(dim=0)
 
 
 class MotionGenerator(nn.Module):

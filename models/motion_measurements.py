@@ -34,7 +34,7 @@ MOTION_COLUMNS: Final = (
 #: The first of them: peak velocities, which the generator states an uncertainty for.
 N_VELOCITIES: Final = 6
 
-#: A fibrillating heart has no P wave and RR intervals whose deviation is 0.2 of their mean or more (Tateno and
+#: A fibrillating heart has no P wave, and RR intervals whose deviation is about 0.2 of their mean (Tateno and
 #: Glass, Med Biol Eng Comput 2001); sinus rhythm stays below 0.07, breathing included.
 FIBRILLATION_RR_SHARE: Final = 0.10
 #: The noise of tissue Doppler: what is smaller is no wave.

@@ -12,8 +12,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-#: s' peaks after the isovolumic spike, which lies in the first 60 ms, and no later than 350 ms or half a cycle
-#: after R (ejection ends near 350 ms at 70 a minute, and its peak lies in the first half of it).
+#: s' peaks after the isovolumic spike, which lies in the first 60 ms, and no later than 350 ms or half a
+#: cycle after R (ejection ends near 350 ms at 70 a minute, and its peak lies in the first half of it).
 _S_PEAK_FROM_MS: Final = 60.0
 _S_PEAK_TO_MS: Final = 350.0
 _S_PEAK_TO_SHARE: Final = 0.5
@@ -89,7 +89,7 @@ def find_waves(curves: Tensor, rr_ms: Tensor) -> Waves:
 
 
 def _places(curves: Tensor, rr_ms: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Samples of the s' peak, the fall of s', the e' and the a' peak, and whether e' and a' are two: (B, S)."""
+    """Places of the s' peak, its fall, the e' and the a' peak; whether e' and a' are two: each (B, S)."""
     n = curves.shape[-1]
     index = torch.arange(n, device=curves.device)
     ms_per_sample = rr_ms[:, None, None] / n  # (B, 1, 1)

@@ -15,6 +15,8 @@ from schemas.leads import LEADS_8
 _FIRST_CHEST: Final = LEADS_8.index("V1")
 #: Where a beat is levelled: 60 to 50 ms before R, in the PQ segment of most.
 _PQ: Final = slice(BEFORE_R - 30, BEFORE_R - 25)
+#: Carried on at each end before filtering; 550 + 2 · 110 is 770 = 2 · 5 · 7 · 11 samples.
+_MARGIN: Final = 110
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +36,8 @@ class BeatAugmentation:
     noise_uv : float
         Largest deviation of the noise added to a lead, after the averaging of the median beat.
     lowpass_share, lowpass_hz, highpass_share, highpass_hz : float and (float, float)
-        Share of beats that pass a low-pass (order 4, no phase shift) or a high-pass filter (one pole, which bends
-        ST) as carts have them, and between which half-power frequencies, drawn evenly on a logarithmic scale.
+        Share of beats that pass a low-pass (order 4, no phase shift) or a high-pass filter (one pole, which
+        bends ST) as carts have them; between which half-power frequencies, evenly on a logarithmic scale.
     hidden_share : float
         Share of beats of which the amplitude is hidden; rate and its deviation are, each, half as often.
     """
@@ -53,93 +55,92 @@ class BeatAugmentation:
     hidden_share: float = 0.10
 
 
-def augment_beats(beats_uv: Tensor, plan: BeatAugmentation, generator: torch.Generator) -> Tensor:
+class Chance:
+    """Random numbers for a batch, on the device of what they change."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def uniform(self, *shape: int) -> Tensor:
+        """From 0 to 1."""
+        return torch.rand(shape, generator=self.generator, device=self.generator.device)
+
+    def normal(self, *shape: int) -> Tensor:
+        """From a standard normal distribution."""
+        return torch.randn(shape, generator=self.generator, device=self.generator.device)
+
+    def whole(self, low: int, high: int, *shape: int) -> Tensor:
+        """Whole numbers from ``low`` to ``high``, both included."""
+        return torch.randint(low, high + 1, shape, generator=self.generator, device=self.generator.device)
+
+    def log_uniform(self, bounds: tuple[float, float], *shape: int) -> Tensor:
+        """Between bounds, evenly on a logarithmic scale."""
+        low, high = (math.log(bound) for bound in bounds)
+        return (low + (high - low) * self.uniform(*shape)).exp()
+
+
+def augment_beats(beats_uv: Tensor, plan: BeatAugmentation, chance: Chance) -> Tensor:
     """Change beats, each in its own way.
 
     Parameters
     ----------
     beats_uv : torch.Tensor
         float32, (B, 8, 550), µV.
-    generator : torch.Generator
-        On the beats' device.
 
     Returns
     -------
     torch.Tensor
         float32, (B, 8, 550), µV.
     """
-    return _with_noise(
-        _through_filters(
-            _shifted(_through_electrodes(beats_uv, plan, generator), plan, generator), plan, generator
-        ),
-        plan,
-        generator,
-    )
+    placed = _through_electrodes(beats_uv, plan, chance)
+    recorded = _through_filters(_shifted(placed, plan, chance), plan, chance)
+    n, n_leads, n_samples = recorded.shape
+    size_uv = plan.noise_uv * chance.uniform(n, n_leads, 1)
+    return recorded + size_uv * chance.normal(n, n_leads, n_samples)
 
 
-def hide_context(context: Tensor, plan: BeatAugmentation, generator: torch.Generator) -> Tensor:
+def hide_context(context: Tensor, plan: BeatAugmentation, chance: Chance) -> Tensor:
     """Make context missing at random: float32, (B, 3), :data:`models.motion.CONTEXT_COLUMNS`."""
     share = plan.hidden_share * context.new_tensor([0.5, 0.5, 1.0])
-    return context.masked_fill(_uniform(context.shape, generator, context) < share, torch.nan)
+    return context.masked_fill(chance.uniform(*context.shape) < share, torch.nan)
 
 
-def _uniform(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
-    return torch.rand(shape, generator=generator, device=like.device)
-
-
-def _normal(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
-    return torch.randn(shape, generator=generator, device=like.device)
-
-
-def _through_electrodes(uv: Tensor, plan: BeatAugmentation, generator: torch.Generator) -> Tensor:
+def _through_electrodes(uv: Tensor, plan: BeatAugmentation, chance: Chance) -> Tensor:
     n, n_leads, _ = uv.shape
     chest = uv[:, _FIRST_CHEST:]
     beside = torch.cat([chest[:, 1:], chest[:, -1:]], dim=1)
-    sideways = plan.sideways_sd * _normal((n, n_leads - _FIRST_CHEST, 1), generator, uv)
+    sideways = plan.sideways_sd * chance.normal(n, n_leads - _FIRST_CHEST, 1)
     placed = torch.cat([uv[:, :_FIRST_CHEST], chest + sideways * (beside - chest)], dim=1)
-    log_gain = plan.gain_sd * _normal((n, 1, 1), generator, uv)
-    log_gain = log_gain + plan.lead_gain_sd * _normal((n, n_leads, 1), generator, uv)
-    which = torch.randint(n_leads, (n, 1, 1), generator=generator, device=uv.device)
-    is_weak = _uniform((n, 1, 1), generator, uv) < plan.weak_lead_share
-    is_weak = is_weak & (torch.arange(n_leads, device=uv.device)[:, None] == which)  # (n, n_leads, 1)
-    left = torch.where(is_weak, _uniform((n, 1, 1), generator, uv), 1.0)
+    log_gain = plan.gain_sd * chance.normal(n, 1, 1) + plan.lead_gain_sd * chance.normal(n, n_leads, 1)
+    is_weak = chance.uniform(n, 1, 1) < plan.weak_lead_share
+    is_weak = is_weak & (
+        torch.arange(n_leads, device=uv.device)[:, None] == chance.whole(0, n_leads - 1, n, 1, 1)
+    )
+    left = torch.where(is_weak, chance.uniform(n, 1, 1), 1.0)  # (n, n_leads, 1)
     return placed * log_gain.exp() * left
 
 
-def _shifted(uv: Tensor, plan: BeatAugmentation, generator: torch.Generator) -> Tensor:
+def _shifted(uv: Tensor, plan: BeatAugmentation, chance: Chance) -> Tensor:
     most = round(plan.shift_ms * MODEL_INPUT_RATE_HZ / 1000.0)
-    by = torch.randint(-most, most + 1, (len(uv), 1, 1), generator=generator, device=uv.device)
-    index = (torch.arange(uv.shape[-1], device=uv.device) + by).clamp(0, uv.shape[-1] - 1)
-    return uv.gather(-1, index.expand_as(uv))
+    index = torch.arange(uv.shape[-1], device=uv.device) + chance.whole(-most, most, len(uv), 1, 1)
+    return uv.gather(-1, index.clamp(0, uv.shape[-1] - 1).expand_as(uv))
 
 
-def _through_filters(uv: Tensor, plan: BeatAugmentation, generator: torch.Generator) -> Tensor:
-    """Filter in the frequency domain, the ends carried on, and level the beat where it was levelled."""
-    n, _, n_samples = uv.shape
-    margin = (n_samples // 5, n_samples // 5)  # 550 + 2 · 110 = 770 samples = 2 · 5 · 7 · 11
-    padded = functional.pad(uv, margin, mode="replicate")
-    hz = torch.fft.rfftfreq(padded.shape[-1], 1.0 / MODEL_INPUT_RATE_HZ, device=uv.device)
-    lowpass_hz = _log_uniform(plan.lowpass_hz, n, generator, uv)
-    highpass_hz = _log_uniform(plan.highpass_hz, n, generator, uv)
-    low = 1.0 / (1.0 + (hz / lowpass_hz) ** 8).sqrt()
-    high = torch.complex(hz, torch.zeros_like(hz)) / torch.complex(
-        hz.expand(n, 1, -1), -highpass_hz.expand(n, 1, hz.numel())
-    )
-    is_low = _uniform((n, 1, 1), generator, uv) < plan.lowpass_share
-    is_high = _uniform((n, 1, 1), generator, uv) < plan.highpass_share
-    response = torch.where(is_low, low, 1.0) * torch.where(is_high, high, 1.0)
-    passed = torch.fft.irfft(torch.fft.rfft(padded) * response, n=padded.shape[-1])[
-        ..., margin[0] : -margin[1]
-    ]
-    return passed + (uv[..., _PQ].mean(dim=-1, keepdim=True) - passed[..., _PQ].mean(dim=-1, keepdim=True))
+def _through_filters(uv: Tensor, plan: BeatAugmentation, chance: Chance) -> Tensor:
+    """Filter in the frequency domain, the ends carried on, and level each beat where it was levelled."""
+    padded = functional.pad(uv, (_MARGIN, _MARGIN), mode="replicate")
+    response = _response(padded.shape[-1], len(uv), plan, chance)
+    passed = torch.fft.irfft(torch.fft.rfft(padded) * response, n=padded.shape[-1])
+    within = passed[..., _MARGIN:-_MARGIN]
+    levelled: Tensor = within + (uv - within)[..., _PQ].mean(dim=-1, keepdim=True)
+    return levelled
 
 
-def _log_uniform(bounds: tuple[float, float], n: int, generator: torch.Generator, like: Tensor) -> Tensor:
-    low, high = (math.log(bound) for bound in bounds)
-    return (low + (high - low) * _uniform((n, 1, 1), generator, like)).exp()
-
-
-def _with_noise(uv: Tensor, plan: BeatAugmentation, generator: torch.Generator) -> Tensor:
-    n, n_leads, _ = uv.shape
-    size_uv = plan.noise_uv * _uniform((n, n_leads, 1), generator, uv)
-    return uv + size_uv * _normal(uv.shape, generator, uv)
+def _response(n_samples: int, n_beats: int, plan: BeatAugmentation, chance: Chance) -> Tensor:
+    """Responses of drawn filters: complex64, (n_beats, 1, n_samples/2 + 1); 1 where a beat passes none."""
+    hz = torch.fft.rfftfreq(n_samples, 1.0 / MODEL_INPUT_RATE_HZ, device=chance.generator.device)
+    low = 1.0 / (1.0 + (hz / chance.log_uniform(plan.lowpass_hz, n_beats, 1, 1)) ** 8).sqrt()
+    high = hz / (hz - 1j * chance.log_uniform(plan.highpass_hz, n_beats, 1, 1))
+    is_low = chance.uniform(n_beats, 1, 1) < plan.lowpass_share
+    is_high = chance.uniform(n_beats, 1, 1) < plan.highpass_share
+    return torch.where(is_low, low, 1.0) * torch.where(is_high, high, 1.0)

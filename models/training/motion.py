@@ -1,9 +1,9 @@
 """Train the motion generator against a discriminator, on pairs of ECG and tissue Doppler.
 
-One step: the discriminator learns to tell measured curves from drawn ones (hinge loss, Lim and Ye 2017; its own
-learning rate, Heusel et al., NeurIPS 2017), then the generator learns to draw curves that it holds for measured,
-and to give, without noise, the curve, its slope and its peak velocities as they were. How far the peaks are off
-is learnt beside, from errors that it does not move.
+One step: the discriminator learns to tell measured curves from drawn ones (hinge loss, Lim and Ye 2017; a
+learning rate of its own, Heusel et al., NeurIPS 2017). Then the generator learns to draw curves that it holds
+for measured, and to give, without noise, the curve, its slope and its peak velocities as they were. How far
+the peaks are off is learnt beside, from errors that it does not move.
 """
 
 import copy
@@ -11,35 +11,25 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.cohorts.featurized import Cohort
-from models.motion import MotionConfig, MotionGenerator, context_rows
-from models.motion_measurements import (
-    MOTION_COLUMNS,
-    N_VELOCITIES,
-    is_fibrillating,
-    measure_motion,
-    rr_ms,
-)
-from models.training.beat_augmentation import BeatAugmentation, augment_beats, hide_context
+from models.motion import MotionConfig, MotionGenerator
+from models.motion_measurements import MOTION_COLUMNS, N_VELOCITIES
+from models.training.beat_augmentation import BeatAugmentation, Chance, augment_beats, hide_context
 from models.training.loop import FitResult, LoopPlan, autocast, fit
+from models.training.motion_calibration import calibrate_uncertainty
 from models.training.motion_discriminator import DiscriminatorConfig, MotionDiscriminator
+from models.training.motion_pairs import Batch, Pairs
 from models.training.progress import Progress
 from models.training.run_folder import RunFolder
-from schemas.errors import ConfigurationError
 
-#: Rows judged or measured at a time.
-_CHUNK: Final = 256
-_SEPTAL_E, _LATERAL_E = (MOTION_COLUMNS.index(f"e_prime_{site}_cm_s") for site in ("septal", "lateral"))
-#: An output is calibrated where at least so many people have it.
-_FEWEST: Final = 30
-#: Of a normal distribution, 90 % lie within so many deviations.
-_SD_OF_90: Final = 1.645
+#: e' of both sites, among the velocities.
+_E_PRIME: Final = [MOTION_COLUMNS.index(f"e_prime_{site}_cm_s") for site in ("septal", "lateral")]
+#: Gradients longer than this are shortened to it.
+_MOST_GRADIENT: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +55,8 @@ class MotionTraining:
     blur_cm_s : float
         Noise on all curves before they are judged: a measured curve is not to be known by its exact zeros.
     averaged_share : float
-        The running mean of the generator's weights, which is what is kept, reaches back over about this share of
-        the steps so far.
+        The running mean of the generator's weights, which is what is kept, reaches back over about this share
+        of the steps so far.
     """
 
     epochs: int = 40
@@ -90,67 +80,6 @@ class MotionTraining:
     def loop(self, seed: int) -> LoopPlan:
         """How long to train."""
         return LoopPlan(epochs=self.epochs, batch_size=self.batch_size, patience=self.patience, seed=seed)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Batch:
-    """Pairs on a device; ``velocities`` are s', e', a' measured on the true curves, float32, (b, 6), NaN absent."""
-
-    beats_uv: Tensor
-    context: Tensor
-    rr_ms: Tensor
-    fibrillating: Tensor
-    curves: Tensor
-    velocities: Tensor
-
-
-class Pairs:
-    """Rows of a cohort that have a beat and curves without gaps; beats and curves stay where the cohort has them."""
-
-    def __init__(self, cohort: Cohort) -> None:
-        self.cohort = cohort
-        self.rows = _paired(cohort)
-        features = torch.from_numpy(np.asarray(cohort.features[self.rows], dtype=np.float32))
-        self.context = context_rows(features)
-        self.rr_ms = rr_ms(features)
-        self.fibrillating = is_fibrillating(features)
-        pieces = torch.arange(len(self)).split(_CHUNK)
-        self.velocities = torch.cat([self._velocities(piece) for piece in pieces])
-
-    def __len__(self) -> int:
-        """Count the pairs."""
-        return len(self.rows)
-
-    def batch(self, rows: Tensor, device: torch.device) -> Batch:
-        """Fetch pairs at these places, int64, (b,)."""
-        picked = self.rows[rows.numpy()]
-        return Batch(
-            beats_uv=torch.from_numpy(self.cohort.beats_uv[picked]).to(device).float(),
-            context=self.context[rows].to(device),
-            rr_ms=self.rr_ms[rows].to(device),
-            fibrillating=self.fibrillating[rows].to(device),
-            curves=self._curves(rows).to(device),
-            velocities=self.velocities[rows].to(device),
-        )
-
-    def _curves(self, rows: Tensor) -> Tensor:
-        return torch.from_numpy(np.asarray(self.cohort.velocities_cm_s[self.rows[rows.numpy()]], np.float32))
-
-    def _velocities(self, rows: Tensor) -> Tensor:
-        measured = measure_motion(self._curves(rows), self.rr_ms[rows], self.fibrillating[rows])
-        return measured[:, :N_VELOCITIES]
-
-
-def _paired(cohort: Cohort) -> npt.NDArray[np.int64]:
-    kept = []
-    for start in range(0, len(cohort), _CHUNK):
-        piece = slice(start, start + _CHUNK)
-        is_whole = np.isfinite(cohort.velocities_cm_s[piece]).all(axis=(1, 2))
-        kept.append(start + np.flatnonzero(is_whole & (cohort.beats_uv[piece] != 0).any(axis=(1, 2))))
-    rows: npt.NDArray[np.int64] = np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
-    if rows.size == 0:
-        raise ConfigurationError("no ECG of this cohort has both a beat and tissue-Doppler curves")
-    return rows
 
 
 class MotionTask:
@@ -206,83 +135,83 @@ class MotionTask:
 
     def train_step(self, rows: Tensor, generator: torch.Generator, done: float) -> dict[str, float]:
         """One step of the discriminator, and one of the generator."""
-        plan, batch = self.plan, self.train.batch(rows, self.device)
-        random = torch.Generator(self.device)
-        random.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
-        beats_uv = augment_beats(batch.beats_uv, plan.augmentation, random)
-        context = hide_context(batch.context, plan.augmentation, random)
+        batch = self.train.batch(rows, self.device)
+        chance = self._chance(generator)
+        beats_uv = augment_beats(batch.beats_uv, self.plan.augmentation, chance)
+        context = hide_context(batch.context, self.plan.augmentation, chance)
         self._set_rates(done)
         with autocast(self.device):
             known = self.learner.encoder(beats_uv, context)
-            drawn = self.learner.curves(known, self._noise(len(rows), random))
-            told = self._teach_discriminator(drawn.detach(), batch.curves, beats_uv, context, random)
-            terms = self._generator_terms(known, batch)
-            terms["adversarial"] = -self._fooled(drawn, beats_uv, context, random)
-        weights = {name: getattr(plan, f"{name}_weight") for name in terms}
-        total = torch.stack([weights[name] * term.float() for name, term in terms.items()]).sum()
-        _step(self._learner_steps, self.learner, total)
+            drawn = self.learner.curves(known, self._noise(len(rows), chance))
+            seen = self.discriminator.seen(beats_uv, context)
+            told = self._teach_discriminator(batch.curves, drawn.detach(), seen, chance)
+            terms = self._reconstruction(known, batch)
+            terms["adversarial"] = -self._held_for_measured(drawn, beats_uv, context, chance)
+        weighed = [getattr(self.plan, f"{name}_weight") * term.float() for name, term in terms.items()]
+        loss = torch.stack(weighed).sum()
+        _step(self._learner_steps, self.learner, loss)
         self._average()
-        return {"loss": float(total.detach()), **{n: float(t.detach()) for n, t in terms.items()}, **told}
+        return {"loss": float(loss.detach()), **{n: float(t.detach()) for n, t in terms.items()}, **told}
 
     def validate(self) -> dict[str, float]:
-        """Mean absolute errors of curve and velocities without noise, cm/s; the loss is that of curve and e'.
+        """Mean absolute errors without noise, cm/s; the loss is that of the curve and that of e' together.
 
-        Velocities are compared where both curves have them; in the loss, an e' that was not drawn counts as 0.
+        Velocities are compared where both curves have the wave; in the loss an e' that is not drawn is 0.
         """
         curves, errors, e_errors = [], [], []
-        for rows in torch.arange(len(self.held_out)).split(_CHUNK):
-            batch = self.held_out.batch(rows, self.device)
+        for batch in self.held_out.batches(self.device):
             made, _ = self.generator(batch.beats_uv, batch.context)
-            curves.append((made - batch.curves).abs().mean(dim=(1, 2)).cpu())
-            off = _velocity_errors(made, batch).abs()
-            whole = torch.where(torch.isnan(off), batch.velocities, off)
-            errors.append(off.cpu())
-            e_errors.append(whole[:, [_SEPTAL_E, _LATERAL_E]].cpu())
+            curves.append((made - batch.curves).abs().mean(dim=(1, 2)))
+            off = batch.velocity_errors(made).abs()
+            errors.append(off)
+            e_errors.append(torch.where(torch.isnan(off), batch.velocities, off)[:, _E_PRIME])
         mae = torch.cat(errors).nanmean(dim=0)
         curve, e_prime = float(torch.cat(curves).mean()), float(torch.cat(e_errors).nanmean())
         named = {f"mae_{name}": float(mae[i]) for i, name in enumerate(MOTION_COLUMNS[:N_VELOCITIES])}
-        return {"loss": curve + e_prime, "curve": curve, **named}
+        return {"loss": curve + e_prime, "curve": curve, "mae_e_prime": e_prime, **named}
+
+    def _chance(self, generator: torch.Generator) -> Chance:
+        """Random numbers on the task's device that follow from the loop's, which are on the CPU."""
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        return Chance(torch.Generator(self.device).manual_seed(seed))
 
     def _teach_discriminator(
-        self, drawn: Tensor, measured: Tensor, beats_uv: Tensor, context: Tensor, random: torch.Generator
+        self, measured: Tensor, drawn: Tensor, seen: Tensor, chance: Chance
     ) -> dict[str, float]:
-        self.discriminator.requires_grad_(True)
-        both = self._blurred(torch.cat([measured, drawn]), random)
-        seen = self.discriminator.seen(beats_uv, context)
+        both = self._blurred(torch.cat([measured, drawn]), chance)
         answers = self.discriminator.judge(both, torch.cat([seen, seen])).float()
         of_measured, of_drawn = answers.chunk(2)
         loss = functional.relu(1.0 - of_measured).mean() + functional.relu(1.0 + of_drawn).mean()
         _step(self._discriminator_steps, self.discriminator, loss)
-        apart = (of_measured > 0.0).float().mean() + (of_drawn < 0.0).float().mean()
-        return {"discriminator": float(loss.detach()), "told_apart": float(apart.detach() / 2.0)}
+        right = torch.cat([of_measured > 0.0, of_drawn < 0.0]).float().mean()
+        return {"discriminator": float(loss.detach()), "told_apart": float(right)}
 
-    def _fooled(self, drawn: Tensor, beats_uv: Tensor, context: Tensor, random: torch.Generator) -> Tensor:
+    def _held_for_measured(self, drawn: Tensor, beats_uv: Tensor, context: Tensor, chance: Chance) -> Tensor:
         self.discriminator.requires_grad_(False)
-        return self.discriminator(self._blurred(drawn, random), beats_uv, context).float().mean()
+        answers: Tensor = self.discriminator(self._blurred(drawn, chance), beats_uv, context)
+        self.discriminator.requires_grad_(True)
+        return answers.float().mean()
 
-    def _generator_terms(self, known: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def _reconstruction(self, known: Tensor, batch: Batch) -> dict[str, Tensor]:
         made = self.learner.curves(known)
-        errors = _velocity_errors(made, batch)
+        errors = batch.velocity_errors(made)
         is_there = torch.isfinite(errors)
-        errors = torch.where(is_there, errors, 0.0)
-        n_there = is_there.sum().clamp(min=1)
+        errors, n_there = torch.where(is_there, errors, 0.0), is_there.sum().clamp(min=1)
         log_sd = self.learner.log_sd(known)
         unlikely = log_sd + 0.5 * (errors.detach() / log_sd.exp()).square()
         return {
             "curve": (made - batch.curves).abs().mean(),
-            "slope": (made.diff(dim=-1) - batch.curves.diff(dim=-1)).abs().mean(),
+            "slope": (made - batch.curves).diff(dim=-1).abs().mean(),
             "peak": errors.abs().sum() / n_there,
             "spread": (unlikely * is_there).sum() / n_there,
         }
 
-    def _noise(self, n: int, random: torch.Generator) -> Tensor:
-        noise = torch.randn(n, self.learner.config.n_noise, generator=random, device=self.device)
-        is_still = torch.rand(n, 1, generator=random, device=self.device) < self.plan.still_share
-        return noise.masked_fill(is_still, 0.0)
+    def _noise(self, n: int, chance: Chance) -> Tensor:
+        noise = chance.normal(n, self.learner.config.n_noise)
+        return noise.masked_fill(chance.uniform(n, 1) < self.plan.still_share, 0.0)
 
-    def _blurred(self, curves: Tensor, random: torch.Generator) -> Tensor:
-        blur = torch.randn(curves.shape, generator=random, device=self.device)
-        return curves + self.plan.blur_cm_s * blur
+    def _blurred(self, curves: Tensor, chance: Chance) -> Tensor:
+        return curves + self.plan.blur_cm_s * chance.normal(*curves.shape)
 
     def _set_rates(self, done: float) -> None:
         share = min(1.0, done / self.plan.warm_up + 0.01) * 0.5 * (1.0 + math.cos(math.pi * done))
@@ -309,14 +238,8 @@ def _adam(module: nn.Module, rate: float, weight_decay: float, *, beta_1: float)
 def _step(steps: torch.optim.Optimizer, module: nn.Module, loss: Tensor) -> None:
     steps.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]  # torch annotates it partly
-    torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+    torch.nn.utils.clip_grad_norm_(module.parameters(), _MOST_GRADIENT)
     steps.step()
-
-
-def _velocity_errors(made: Tensor, batch: Batch) -> Tensor:
-    """Generated less true s', e', a': (B, 6), cm/s; NaN where either curve lacks the wave."""
-    measured = measure_motion(made, batch.rr_ms, batch.fibrillating)[:, :N_VELOCITIES]
-    return measured - batch.velocities
 
 
 def train_motion(
@@ -330,12 +253,13 @@ def train_motion(
     run: RunFolder | None,
     progress: Progress,
 ) -> tuple[MotionGenerator, FitResult]:
-    """Train a generator from a seeded start, or from the run folder's checkpoint, and calibrate its deviations.
+    """Train a generator from a seeded start, or from the run folder's checkpoint, and calibrate it.
 
     Parameters
     ----------
     train, validation : Cohort
-        Of different patients. Rows without curves or without a beat are left out.
+        Of different patients. Rows without curves or without a beat are left out. The deviations are
+        calibrated on the latter (:func:`models.training.motion_calibration.calibrate_uncertainty`).
 
     Raises
     ------
@@ -346,33 +270,3 @@ def train_motion(
     result = fit(task, plan.loop(seed), run, progress)
     calibrate_uncertainty(task.generator, validation)
     return task.generator, result
-
-
-@torch.no_grad()
-def calibrate_uncertainty(generator: MotionGenerator, cohort: Cohort) -> Tensor:
-    """Scale the generator's deviations so that 90 % of these people lie within its 90 % intervals.
-
-    Split conformal calibration (Lei et al., JASA 2018) of normal intervals: for each output the scale is the
-    90 % quantile, raised by one person in the cohort, of error over deviation, over 1.645. Rows must not have
-    been trained on.
-
-    Returns
-    -------
-    torch.Tensor
-        float32, (6,): by how much each deviation grew; 1 where fewer than 30 people have the wave. The
-        generator's ``log_sd_shift`` holds it.
-    """
-    pairs, device = Pairs(cohort), generator.log_sd_shift.device
-    surprises = []
-    for rows in torch.arange(len(pairs)).split(_CHUNK):
-        batch = pairs.batch(rows, device)
-        made, log_sd = generator(batch.beats_uv, batch.context)
-        surprises.append((_velocity_errors(made, batch).abs() / log_sd.exp()).cpu())
-    scale = torch.ones(N_VELOCITIES)
-    for i, surprise in enumerate(torch.cat(surprises).unbind(dim=1)):
-        known = surprise[torch.isfinite(surprise)]
-        if known.numel() >= _FEWEST:
-            rank = math.ceil(0.9 * (known.numel() + 1))
-            scale[i] = known.sort().values[min(rank, known.numel()) - 1] / _SD_OF_90
-    generator.log_sd_shift += scale.log().to(device)
-    return scale

@@ -1,6 +1,7 @@
-"""Who tells measured tissue-Doppler curves from generated ones, knowing the ECG they are said to belong to."""
+"""The discriminator: tells measured tissue-Doppler curves from drawn ones, knowing the ECG."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -8,14 +9,15 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from models.median_beat import AFTER_R, BEFORE_R
-from models.motion import standardised
+from models.motion import N_CONTEXT, standardised, unit_beats
 from schemas.featurized import MODEL_INPUT_LEADS
 from schemas.risk import MOTION_SAMPLES, MOTION_WALLS
 
-_CM_S = 8.0  # as the generator's scale
+#: Curves are judged in units of 8 cm/s, about what waves measure.
+_CM_S: Final = 8.0
 #: The beat is looked at in steps of 10 ms: enough to see the waves, too coarse to know an ECG by its noise.
-_STEP = 5
-_N_CONTEXT = 6
+_STEP: Final = 5
+_LEAK: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,7 @@ class MotionDiscriminator(nn.Module):
         self.curve = spectral_norm(nn.Linear(n_curve, config.n_hidden))
         self.beat_convs = _halving(MODEL_INPUT_LEADS, config.beat_channels, kernel_size=7)
         n_times = _length((BEFORE_R + AFTER_R) // _STEP, len(config.beat_channels))
-        self.ecg = spectral_norm(nn.Linear(config.beat_channels[-1] * n_times + _N_CONTEXT, config.n_hidden))
+        self.ecg = spectral_norm(nn.Linear(config.beat_channels[-1] * n_times + N_CONTEXT, config.n_hidden))
         self.answer = spectral_norm(nn.Linear(config.n_hidden, 1))
 
     def forward(self, curves: Tensor, beats_uv: Tensor, context: Tensor) -> Tensor:
@@ -62,16 +64,15 @@ class MotionDiscriminator(nn.Module):
 
     def seen(self, beats_uv: Tensor, context: Tensor) -> Tensor:
         """(B, 8, 550) µV and (B, 3) → (B, n_hidden)."""
-        uv = beats_uv.float()
-        rms_uv = uv.square().mean(dim=(1, 2)).sqrt()
-        x = functional.avg_pool1d(uv / rms_uv.clamp(min=1.0)[:, None, None], _STEP)
-        joined = torch.cat([_through(self.beat_convs, x), standardised(context, rms_uv)], dim=1)
+        beats, rms_uv = unit_beats(beats_uv)
+        coarse = functional.avg_pool1d(beats, _STEP)  # (B, 8, 110)
+        joined = torch.cat([_through(self.beat_convs, coarse), standardised(context, rms_uv)], dim=1)
         seen: Tensor = self.ecg(joined)
         return seen
 
     def judge(self, curves: Tensor, seen: Tensor) -> Tensor:
         """(B, 2, 128) and (B, n_hidden) → (B,)."""
-        looks = functional.leaky_relu(self.curve(_through(self.curve_convs, curves / _CM_S)), 0.2)
+        looks = functional.leaky_relu(self.curve(_through(self.curve_convs, curves / _CM_S)), _LEAK)
         answer: Tensor = self.answer(looks)[:, 0] + (looks * seen).sum(dim=1)
         return answer
 
@@ -92,5 +93,5 @@ def _length(n: int, halvings: int) -> int:
 
 def _through(convs: nn.ModuleList, x: Tensor) -> Tensor:
     for conv in convs:
-        x = functional.leaky_relu(conv(x), 0.2)
+        x = functional.leaky_relu(conv(x), _LEAK)
     return x.flatten(1)
