@@ -19,13 +19,24 @@ from schemas.risk import RiskAssessed
 from streams.feeds.publish import BrokerUnavailableError
 from streams.kafka_time import instant_of
 from streams.message import Message
-from streams.topology import CARE_AUDIT, ECG_ALERT, ECG_FEATURIZED, ECG_RECORDED, ECG_RISK, TOPICS
+from streams.topology import (
+    CARE_AUDIT,
+    ECG_ALERT,
+    ECG_FEATURIZED,
+    ECG_RECORDED,
+    ECG_RISK,
+    ECG_RISK_SILENT,
+    SILENT_ROUTE,
+    TOPICS,
+)
 
-#: What each topic carries.
+#: What each topic carries; its dead letters carry the same, but for those of the silent stage.
 RECORDS_OF: Final[dict[str, tuple[type, ...]]] = {
     ECG_RECORDED: (EcgRecorded,),
     ECG_FEATURIZED: (EcgFeaturized,),
     ECG_RISK: (RiskAssessed,),
+    ECG_RISK_SILENT: (RiskAssessed,),
+    SILENT_ROUTE.dead_letters: (EcgFeaturized,),
     ECG_ALERT: (AlertRaised, AlertClosed, TechnicalAlarm),
     CARE_AUDIT: (CareAction,),
 }
@@ -70,11 +81,10 @@ class TopicReader:
         return Seen(message=message, record=self._decode(message))
 
     def _decode(self, message: Message) -> Any | PoisonError:
-        topic = message.topic.removesuffix(".dlq")
+        source = message.topic.removesuffix(".dlq")
+        expected = RECORDS_OF.get(message.topic, RECORDS_OF.get(source, ()))
         try:
-            return self._codec.decode(
-                message.value or b"", *RECORDS_OF.get(topic, ()), headers=message.headers
-            )
+            return self._codec.decode(message.value or b"", *expected, headers=message.headers)
         except PoisonError as error:
             return error
 

@@ -9,7 +9,15 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas.errors import ConfigurationError, RetriableError
-from streams.topology import CARE_AUDIT, ECG_FEATURIZED, ECG_RECORDED, TOPICS, dead_letter_topic, state_topics
+from streams.topology import (
+    CARE_AUDIT,
+    ECG_FEATURIZED,
+    ECG_RECORDED,
+    ECG_RISK_SILENT,
+    TOPICS,
+    dead_letter_topic,
+    state_topics,
+)
 
 _DAY_MS: Final = 24 * 3600 * 1000
 _FOREVER: Final = -1
@@ -27,10 +35,12 @@ RECORD_BYTES: Final = 2 * 2**20
 DEAD_LETTER_MORE_BYTES: Final = 2**16
 
 #: Audit and risk are what history and alerts can be rebuilt from: kept for good. Waveforms are large
-#: (about 100 kB each; 10 000 a day are 1 GB): kept as long as an outage of a stage may last.
+#: (about 100 kB each; 10 000 a day are 1 GB): kept as long as an outage of a stage may last. What a bundle on
+#: trial says is kept as long as a trial is looked at.
 _RETENTION_MS: Final[Mapping[str, int]] = {
     ECG_RECORDED: 14 * _DAY_MS,
     ECG_FEATURIZED: 7 * _DAY_MS,
+    ECG_RISK_SILENT: 180 * _DAY_MS,
 }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.codec import Codec
@@ -11,8 +12,9 @@ from schemas.featurized import EcgFeaturized
 from schemas.recorded import EcgRecorded
 from schemas.registry import FileRegistry
 from schemas.risk import RiskAssessed
-from streams.settings import Settings
+from streams.settings import PREFIX, Settings
 from streams.stage import Received, Stage, utc_now
+from streams.topology import SILENT_ROUTE
 
 if TYPE_CHECKING:
     from streams.adapters.redis_history import RedisHistory
@@ -62,12 +64,25 @@ def _featurize(settings: Settings) -> Stage[EcgRecorded]:
 
 
 def _infer(settings: Settings) -> Stage[EcgFeaturized]:
-    from models.bundle import DEFAULT_BUNDLE, load_bundle
+    from models.bundle import DEFAULT_BUNDLE
+
+    return _inferring("infer", settings.bundle or DEFAULT_BUNDLE, settings)
+
+
+def _infer_silent(settings: Settings) -> Stage[EcgFeaturized]:
+    if settings.silent_bundle is None:
+        raise ConfigurationError(
+            f"{SILENT_ROUTE.stage} has no bundle to try: set {PREFIX}SILENT_BUNDLE to its folder"
+        )
+    return _inferring(SILENT_ROUTE.stage, settings.silent_bundle, settings)
+
+
+def _inferring(name: str, folder: Path, settings: Settings) -> Stage[EcgFeaturized]:
+    from models.bundle import load_bundle
     from models.predictor import Predictor
     from streams.infer import infer
 
-    bundle = load_bundle(settings.bundle or DEFAULT_BUNDLE)
-    predictor = Predictor(bundle, device=settings.device, threads=settings.threads or None)
+    predictor = Predictor(load_bundle(folder), device=settings.device, threads=settings.threads or None)
 
     def work(batch: Sequence[Received[EcgFeaturized]]) -> Sequence[object]:
         return infer(batch, predictor, utc_now)
@@ -75,7 +90,7 @@ def _infer(settings: Settings) -> Stage[EcgFeaturized]:
     async def warm_up() -> None:
         await asyncio.to_thread(predictor.warm_up)
 
-    return Stage(name="infer", reads=EcgFeaturized, work=work, start=warm_up)
+    return Stage(name=name, reads=EcgFeaturized, work=work, start=warm_up)
 
 
 def _history(settings: Settings) -> Stage[RiskAssessed]:
@@ -114,4 +129,5 @@ _BUILDERS: Final[dict[str, Callable[[Settings], Stage[Any]]]] = {
     "infer": _infer,
     "history": _history,
     "alert": _alert,
+    SILENT_ROUTE.stage: _infer_silent,
 }

@@ -8,7 +8,6 @@ from typing import Final
 
 from schemas.errors import DiastoleError, PoisonError
 from streams.message import Headers, Message, Outgoing
-from streams.topology import dead_letter_topic
 
 PREFIX: Final = "dlq_"
 ERROR_CODE: Final = "dlq_error_code"
@@ -59,8 +58,8 @@ def error_message(error: Exception) -> str:
     return "unexpected error; the log of this stage says where it was raised"
 
 
-def dead_letter(message: Message, error: Exception, stage: str) -> Outgoing:
-    """Address a message to the dead-letter topic of where it came from.
+def dead_letter(message: Message, error: Exception, stage: str, topic: str) -> Outgoing:
+    """Address a message to a dead-letter topic: that of where it came from, but for a silent stage.
 
     A message that was replayed from there and fails again counts one attempt more. On replay after a crash
     the same dead letter may be written twice; (topic, partition, offset) in its headers tells them as one.
@@ -72,7 +71,7 @@ def dead_letter(message: Message, error: Exception, stage: str) -> Outgoing:
     kept = tuple(header for header in message.headers if not header[0].startswith(PREFIX))
     reason = _reason(message, error, stage)
     letter = Outgoing(
-        topic=dead_letter_topic(message.topic),
+        topic=topic,
         key=message.key,
         # Kafka's clients send no record that has neither key nor value.
         value=b"" if message.key is None and message.value is None else message.value,

@@ -9,7 +9,7 @@ from schemas.errors import DiastoleError
 from streams.adapters.kafka_probe import KafkaProbe
 from streams.retry import GivenUpError, Retrying
 from streams.stage import Stage
-from streams.topology import Route, dead_letter_topic
+from streams.topology import Route
 
 
 class StartUnfinishedError(DiastoleError):
@@ -62,7 +62,7 @@ async def await_needs(
 async def _needs(
     stage: Stage[Any], route: Route, probe: KafkaProbe, retrying: Retrying, stop: asyncio.Event
 ) -> None:
-    named = (route.consumes, dead_letter_topic(route.consumes), route.produces, route.remembers)
+    named = (route.consumes, route.dead_letters, route.produces, route.remembers)
     topics = [topic for topic in named if topic is not None]
     steps: list[tuple[str, Callable[[], Awaitable[None]]]] = [
         ("connect", partial(probe.require_topics, topics))

@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     bundle: Path | None = None
     """Model bundle, a folder; unset takes the shipped one."""
 
+    silent_bundle: Path | None = None
+    """Bundle on trial, a folder: `worker infer-silent` scores the same ECGs with it, without alerts; unset
+    runs none."""
+
     policy: Path | None = None
     """Alert policy, a TOML file; unset takes the shipped one."""
 

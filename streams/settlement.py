@@ -27,6 +27,7 @@ class Settlement:
     """
 
     stage: Stage[Any]
+    dead_letters: str
     transport: Transport
     state: StateStore | None
     retrying: Retrying
@@ -56,7 +57,7 @@ class Settlement:
 
     def _outgoing(self, outcome: Outcome) -> Sequence[Outgoing]:
         if outcome.error is not None:
-            return [dead_letter(outcome.message, outcome.error, self.stage.name)]
+            return [dead_letter(outcome.message, outcome.error, self.stage.name, self.dead_letters)]
         return outcome.outgoing
 
     async def _effect(self, outcomes: Sequence[Outcome]) -> None:

@@ -3,7 +3,10 @@
 ::
 
     ecg.recorded.v1 ─▶ featurize ─▶ ecg.featurized.v1 ─▶ infer ─▶ ecg.risk.v1 ─┬─▶ history
-                                                                               └─▶ alert ─▶ ecg.alert.v1
+                                             │                                 └─▶ alert ─▶ ecg.alert.v1
+                                             └─▶ infer-silent ─▶ ecg.risk-silent.v1
+
+The last only where a bundle is on trial; nothing of the flow reads what it says.
 """
 
 from dataclasses import dataclass
@@ -13,6 +16,10 @@ ECG_RECORDED: Final = "ecg.recorded.v1"
 ECG_FEATURIZED: Final = "ecg.featurized.v1"
 ECG_RISK: Final = "ecg.risk.v1"
 ECG_ALERT: Final = "ecg.alert.v1"
+
+#: What a bundle on trial says of the same ECGs. No stage reads it: it cannot raise an alert.
+ECG_RISK_SILENT: Final = "ecg.risk-silent.v1"
+
 CARE_AUDIT: Final = "care.audit.v1"
 
 #: Each patient's alert state, compacted; written and read by the alert stage alone.
@@ -24,12 +31,24 @@ class Route:
     """What one stage reads, where its results go, and where it keeps what it remembers of each patient.
 
     ``produces`` is None when the stage's effects are not on Kafka, ``remembers`` when it has no memory.
+
+    Attributes
+    ----------
+    is_silent : bool
+        It only looks on: an ECG does not end here. What it cannot process must not stand among the dead
+        letters of its input, where it would say that the ECG got no answer.
     """
 
     stage: str
     consumes: str
     produces: str | None
     remembers: str | None = None
+    is_silent: bool = False
+
+    @property
+    def dead_letters(self) -> str:
+        """Where records go that this stage cannot process."""
+        return dead_letter_topic((self.produces if self.is_silent else None) or self.consumes)
 
     @property
     def group(self) -> str:
@@ -37,6 +56,7 @@ class Route:
         return f"diastole-{self.stage}"
 
 
+#: The stages every ECG passes.
 ROUTES: Final = {
     route.stage: route
     for route in (
@@ -47,8 +67,24 @@ ROUTES: Final = {
     )
 }
 
+#: Infer once more, with a bundle that is on trial.
+SILENT_ROUTE: Final = Route(
+    stage="infer-silent", consumes=ECG_FEATURIZED, produces=ECG_RISK_SILENT, is_silent=True
+)
+
 #: What records flow through, and what people read.
-TOPICS: Final = (ECG_RECORDED, ECG_FEATURIZED, ECG_RISK, ECG_ALERT, CARE_AUDIT)
+TOPICS: Final = (ECG_RECORDED, ECG_FEATURIZED, ECG_RISK, ECG_RISK_SILENT, ECG_ALERT, CARE_AUDIT)
+
+
+def route_of(stage: str) -> Route:
+    """Route of a stage, one of the flow or the silent one.
+
+    Raises
+    ------
+    KeyError
+        When there is no such stage.
+    """
+    return SILENT_ROUTE if stage == SILENT_ROUTE.stage else ROUTES[stage]
 
 
 def dead_letter_topic(topic: str) -> str:

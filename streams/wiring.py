@@ -61,6 +61,7 @@ def build_runner(
     tally = Tally(stage.name, metrics, settings.batch_max_items)
     settlement = Settlement(
         stage=stage,
+        dead_letters=route.dead_letters,
         transport=transport,
         state=state,
         retrying=settle_retrying,

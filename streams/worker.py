@@ -16,7 +16,7 @@ from streams.service import StageService
 from streams.settings import Settings
 from streams.supervisor import supervise
 from streams.tally import where_raised
-from streams.topology import ROUTES
+from streams.topology import ROUTES, SILENT_ROUTE, route_of
 
 log = structlog.get_logger()
 
@@ -36,13 +36,19 @@ def run_worker(stages: Sequence[str], settings: Settings) -> int:
     Parameters
     ----------
     stages : sequence of str
-        Names of :data:`streams.topology.ROUTES`, or ``("all",)``.
+        Names of stages, or ``("all",)``.
     """
     configure_logs(settings.log_format, settings.log_level)
-    names = tuple(ROUTES) if tuple(stages) == ("all",) else tuple(dict.fromkeys(stages))
+    names = all_stages(settings) if tuple(stages) == ("all",) else tuple(dict.fromkeys(stages))
     if len(names) == 1:
         return run_stage(names[0], settings)
     return supervise({name: (name, _own_port(settings, i)) for i, name in enumerate(names)}, run_stage)
+
+
+def all_stages(settings: Settings) -> tuple[str, ...]:
+    """Name what "all" runs: the flow, and behind it the silent stage where a bundle is on trial."""
+    silent = () if settings.silent_bundle is None else (SILENT_ROUTE.stage,)
+    return (*ROUTES, *silent)
 
 
 def run_stage(name: str, settings: Settings) -> int:
@@ -91,7 +97,7 @@ async def _serve(name: str, settings: Settings, ending: Ending) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stage = build_stage(name, settings)
     limit_threads(settings.threads)
-    await StageService(stage, ROUTES[name], build_codec(settings), settings, stop, ending).run()
+    await StageService(stage, route_of(name), build_codec(settings), settings, stop, ending).run()
 
 
 def limit_threads(threads: int) -> None:

@@ -17,7 +17,7 @@ from streams.progress import Progress
 from streams.runner import StageRunner
 from streams.settings import Settings
 from streams.stage import Stage
-from streams.topology import ROUTES
+from streams.topology import route_of
 from streams.wiring import build_runner
 
 PARTITIONS = 3
@@ -114,7 +114,7 @@ class MemoryState:
 
 async def run_stage(stage: Stage[Any], kafka: MemoryKafka, settings: Settings) -> MemoryTransport:
     """Give a stage everything its topic holds, wait until all of it is acknowledged, and drain."""
-    route = ROUTES[stage.name]
+    route = route_of(stage.name)
     transport = MemoryTransport(kafka, route.consumes)
     progress = Progress(monotonic)
     with ThreadPoolExecutor(1) as executor:

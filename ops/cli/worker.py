@@ -18,11 +18,12 @@ class StageName(StrEnum):
     INFER = "infer"
     HISTORY = "history"
     ALERT = "alert"
+    INFER_SILENT = "infer-silent"
     ALL = "all"
 
 
 def worker(
-    stage: Annotated[StageName, typer.Argument(help="Which stage; all runs the four, one process each.")],
+    stage: Annotated[StageName, typer.Argument(help="Which stage; all runs each in a process of its own.")],
     broker: BrokerOption = None,
     metrics_port: Annotated[
         int | None,
@@ -37,6 +38,8 @@ def worker(
 
     It finishes what is in flight before it ends. "all" runs one process per stage and restarts one that
     fails. To scale a stage, start it again: up to as many as there are partitions share the work.
+    "infer-silent" scores the same ECGs with the bundle of DIASTOLE_SILENT_BUNDLE, without alerts; "all" runs
+    it where that is set.
 
     Example: diastole worker infer --metrics-port 9464
     """

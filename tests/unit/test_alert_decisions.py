@@ -3,11 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from assessments import assessed, nth_ecg_id
+from assessments import assessed, moving, nth_ecg_id
 
 from schemas.alert import AlertClosed, AlertKind, AlertRaised, CloseReason
+from schemas.codec import Codec
 from schemas.identity import alert_id
+from schemas.registry import FileRegistry
 from schemas.risk import RiskAssessed
 from streams.alert import Decision, Unmoved, alert, decide
 from streams.patient_state import PatientState
@@ -130,6 +133,21 @@ def test_a_step_up_belongs_to_its_episode_and_carries_its_own_ecg() -> None:
     assert stepped.episode_ecg_id == entered.episode_ecg_id
     assert (stepped.ecg_id, stepped.kind) == (nth_ecg_id(2), AlertKind.STEPPED_UP)
     assert stepped.alert_id != entered.alert_id
+
+
+def test_an_alert_carries_the_motion_of_the_ecg_that_raised_it() -> None:
+    risks = [assessed(n, p, motion=moving(9.0 - n)) for n, p in enumerate((0.1, 0.7, 0.7))]
+    (entered,) = raised(fold(risks))
+    codec = Codec(FileRegistry())
+    read = codec.decode(codec.encode(entered), AlertRaised)
+    assert read.motion is not None
+    assert (read.ecg_id, read.motion.e_prime_cm_s) == (nth_ecg_id(2), 7.0)
+    np.testing.assert_array_equal(read.motion.velocities_cm_s, risks[2].motion.velocities_cm_s)
+
+
+def test_an_ecg_without_motion_raises_an_alert_without() -> None:
+    (entered,) = raised(fold(hourly(0.7)))
+    assert entered.motion is None
 
 
 def test_closing_names_the_alert_the_ecg_and_the_reason() -> None:

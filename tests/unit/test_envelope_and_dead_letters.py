@@ -58,7 +58,7 @@ def letter(error: Exception, **overrides: object) -> tuple[Message, dict[str, by
         "timestamp": NOW,
     }
     message = Message(**{**given, **overrides})  # type: ignore[arg-type]
-    outgoing = dead_letter(message, error, "featurize")
+    outgoing = dead_letter(message, error, "featurize", "ecg.recorded.v1.dlq")
     assert outgoing.topic == "ecg.recorded.v1.dlq"
     assert (outgoing.key, outgoing.value) == (message.key, message.value)
     return message, dict(outgoing.headers)
@@ -109,7 +109,7 @@ def test_a_cut_letter_says_how_long_the_value_was_and_holds_nothing_else_that_is
         headers=(("large", b"x" * 2**20),),
         timestamp=NOW,
     )
-    whole = dead_letter(given, PoisonError("no"), "featurize")
+    whole = dead_letter(given, PoisonError("no"), "featurize", "ecg.recorded.v1.dlq")
     assert whole.value == given.value
     assert whole.if_too_large is not None
     cut = whole.if_too_large()

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from assessments import moving
+from tiny_bundle import tiny_bundle, waves
 
-from models.bundle import DEFAULT_BUNDLE, load_bundle
 from models.manifest import Eligibility, Manifest
 from models.predictor import Prediction, Predictor
+from ops.ledger import PROBABILITY_TOLERANCE
 from schemas.featurized import EcgFeaturized, Measurements, Quality, StageTiming
 from schemas.recorded import Sex, Urgency
 from schemas.risk import Contribution, Phenotype, RiskAssessed
@@ -25,7 +27,7 @@ class FixedScores:
     """Says what it is told to, whoever asks."""
 
     def __init__(self, *probabilities: float) -> None:
-        self.manifest: Manifest = load_bundle(DEFAULT_BUNDLE).manifest
+        self.manifest: Manifest = tiny_bundle().manifest
         self.probabilities = probabilities
         self.asked: list[str] = []
 
@@ -37,8 +39,9 @@ class FixedScores:
                 probability_low=p / 2,
                 probability_high=(1 + p) / 2,
                 contributions=(Contribution(name="age", log_odds=0.5),),
+                motion=None if ecg.median_beat_uv is None else moving(10 * p),
             )
-            for p in self.probabilities[: len(ecgs)]
+            for ecg, p in zip(ecgs, self.probabilities, strict=False)
         ]
 
 
@@ -51,8 +54,11 @@ def ecg(number: int = 1, **changes: Any) -> EcgFeaturized:
         "quality": GOOD,
         "measurements": Measurements(heart_rate_bpm=70.0),
         "model_input_uv": np.full((8, 5000), number, dtype=np.int16),
+        "median_beat_uv": np.full((8, 550), number, dtype=np.int16),
         "age_years": 60.0,
     }
+    if changes.get("model_input_uv", ...) is None:
+        fields["median_beat_uv"] = None
     return EcgFeaturized(**(fields | changes))
 
 
@@ -108,7 +114,7 @@ def test_answers_stay_with_their_ecgs_when_some_are_not_scored() -> None:
 
 
 def test_threshold_itself_is_high() -> None:
-    threshold = load_bundle(DEFAULT_BUNDLE).manifest.threshold.probability
+    threshold = tiny_bundle().manifest.threshold.probability
     low, high = infer_all(FixedScores(round(threshold - 0.0001, 4), threshold), ecg(1), ecg(2))
     assert (low.phenotype, high.phenotype) == (Phenotype.LOW, Phenotype.HIGH)
 
@@ -146,7 +152,20 @@ def test_assessment_carries_over_what_is_known_of_the_ecg_and_the_model() -> Non
     assert risk.not_for_text == scores.manifest.not_for_text
     assert (risk.probability_low, risk.probability_high) == (0.25, 0.75)
     assert risk.contributions[0].name == "age"
-    assert risk.motion is None
+    assert risk.motion is not None
+    assert risk.motion.e_prime_cm_s == 5.0
+
+
+def test_motion_stays_with_its_ecg_and_what_is_not_scored_has_none() -> None:
+    batch = [ecg(1), ecg(2, age_years=5.0), ecg(3), ecg(4, median_beat_uv=None)]
+    risks = infer_all(FixedScores(0.1, 0.3, 0.5), *batch)
+    moved = [risk.motion.e_prime_cm_s if risk.motion else None for risk in risks]
+    assert moved == [1.0, None, 3.0, None]
+
+
+def test_an_ecg_without_a_median_beat_is_scored_all_the_same() -> None:
+    (risk,) = infer_all(FixedScores(0.5), ecg(median_beat_uv=None))
+    assert (risk.not_scored_reasons, risk.probability, risk.motion) == ((), 0.5, None)
 
 
 def test_ecg_not_scored_for_its_quality_has_no_strip_and_a_paced_one_has() -> None:
@@ -175,14 +194,22 @@ def test_predictor_that_loses_an_answer_is_refused() -> None:
 
 
 def test_replay_in_another_batch_gives_the_same_assessment() -> None:
-    predictor = Predictor(load_bundle(DEFAULT_BUNDLE), batch_sizes=(1, 4))
-    rng = np.random.default_rng(0)
-    waves = [(400 * rng.standard_normal((8, 5000))).astype(np.int16) for _ in range(3)]
-    batch = [ecg(i, model_input_uv=wave) for i, wave in enumerate(waves)]
+    predictor = Predictor(tiny_bundle(), batch_sizes=(1, 4))
+    batch = [
+        ecg(i, model_input_uv=wave, median_beat_uv=beat if i else None)
+        for i, (wave, beat) in enumerate(zip(*waves(3), strict=True))
+    ]
     together = infer_all(predictor, *batch)
     alone = [infer_all(predictor, replace(e))[0] for e in batch]
-    assert [r.probability for r in together] == [r.probability for r in alone]
-    assert [r.probability_low for r in together] == [r.probability_low for r in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert one.probability == pytest.approx(other.probability, abs=PROBABILITY_TOLERANCE)
+        assert one.probability_low == pytest.approx(other.probability_low, abs=PROBABILITY_TOLERANCE)
+    assert [r.motion is None for r in together] == [True, False, False]
+    for one, other in zip(together[1:], alone[1:], strict=True):
+        assert one.motion is not None
+        assert other.motion is not None
+        np.testing.assert_allclose(one.motion.velocities_cm_s, other.motion.velocities_cm_s, atol=1e-3)
+        assert one.motion.e_prime_septal_cm_s == pytest.approx(other.motion.e_prime_septal_cm_s, abs=1e-3)
 
 
 def test_empty_batch_gives_nothing() -> None:

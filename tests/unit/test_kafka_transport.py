@@ -148,7 +148,9 @@ def raw(**given: Any) -> SimpleNamespace:
 )
 async def test_a_dead_letter_too_large_for_kafka_is_cut(producer: ProducerInMemory) -> None:
     value = b"A" * (3 * 2**20)
-    await transport(producer).send([dead_letter(message(value=value), RecordTooLargeError("no"), "infer")])
+    await transport(producer).send(
+        [dead_letter(message(value=value), RecordTooLargeError("no"), "infer", "t.dlq")]
+    )
     assert producer.written == [value[:KEPT_VALUE_BYTES]]
 
 
@@ -159,7 +161,9 @@ async def test_a_result_too_large_for_kafka_asks_the_operator() -> None:
 
 async def test_a_letter_of_a_message_without_key_and_value_can_be_sent() -> None:
     producer = ProducerInMemory()
-    await transport(producer).send([dead_letter(message(key=None, value=None), PoisonError("no"), "infer")])
+    await transport(producer).send(
+        [dead_letter(message(key=None, value=None), PoisonError("no"), "infer", "t.dlq")]
+    )
     assert producer.written == [b""]
 
 

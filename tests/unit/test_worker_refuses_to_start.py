@@ -21,15 +21,18 @@ def refusal(capfd: pytest.CaptureFixture[str], stage: str, settings: Settings) -
     return line
 
 
-def test_a_corrupt_bundle_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("stage", "setting"), [("infer", "bundle"), ("infer-silent", "silent_bundle")])
+def test_a_corrupt_bundle_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], stage: str, setting: str
+) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(DEFAULT_BUNDLE, bundle)
-    weights = bundle / "heads.safetensors"
+    weights = bundle / "ensemble.safetensors"
     corrupt = bytearray(weights.read_bytes())
     corrupt[-1] ^= 1
     weights.write_bytes(corrupt)
-    line = refusal(capfd, "infer", Settings(bundle=bundle, home=tmp_path))
-    assert "heads.safetensors" in line
+    line = refusal(capfd, stage, Settings(**{setting: bundle}, home=tmp_path))
+    assert "ensemble.safetensors" in line
 
 
 def test_a_missing_policy_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -39,7 +42,7 @@ def test_a_missing_policy_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[
 
 def test_an_unknown_stage_is_told_which_there_are(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     line = refusal(capfd, "guess", Settings(home=tmp_path))
-    assert "featurize, infer, history, alert" in line
+    assert "featurize, infer, history, alert, infer-silent" in line
 
 
 @pytest.mark.parametrize(
