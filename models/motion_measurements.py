@@ -106,10 +106,10 @@ def measure_motion(curves: Tensor, rr_ms: Tensor, fibrillating: Tensor) -> Tenso
     is_whole = torch.isfinite(curves).all(dim=-1).all(dim=-1)  # (B,)
     both = torch.where(is_whole[:, None, None], curves.float(), 0.0)
     is_timed = torch.isfinite(rr_ms) & (rr_ms > 0.0)
-    cycle_ms = torch.where(is_timed, rr_ms.float(), _USUAL_RR_MS)
+    searched_ms = torch.where(is_timed, rr_ms.float(), _USUAL_RR_MS)
     three = torch.cat([both, both.mean(dim=1, keepdim=True)], dim=1)  # (B, 3, n): septal, lateral, mean
-    waves = find_waves(three, cycle_ms)
-    ms_per_sample = cycle_ms / curves.shape[-1]
+    waves = find_waves(three, searched_ms)
+    ms_per_sample = searched_ms / curves.shape[-1]
     velocities = _velocities(waves, fibrillating)
     timed = torch.cat(
         [_displacements_mm(three, waves, ms_per_sample), _times(waves, ms_per_sample)], dim=1
