@@ -21,6 +21,7 @@ from models.training.devices import autocast
 from models.training.ecg_batches import EcgBatches, Rows, in_chunks, rows_to_train_and_validate
 from models.training.encoder_file import Normalise, embed, read_encoder, write_encoder
 from models.training.loop import LoopPlan, fit
+from models.training.pretraining import QUICK_EPOCHS
 from models.training.progress import Progress, part_of
 from models.training.run_folder import RunFolder
 from models.training.schedule import one_cycle, step
@@ -53,6 +54,13 @@ class Distillation:
     cosine_weight: float = 1.0
     validation_share: float = 0.06
     most_validated: int = 1000
+
+
+def distillation_plan(seed: int, *, quick: bool = False) -> Distillation:
+    """Return the plan under a seed; a quick one shows that it runs, and stops after two epochs."""
+    plan = Distillation()
+    epochs = QUICK_EPOCHS if quick else plan.loop.epochs
+    return replace(plan, loop=replace(plan.loop, seed=seed, epochs=epochs))
 
 
 class DistillationTask:

@@ -41,6 +41,9 @@ from models.training.targets import (
 from schemas.errors import ConfigurationError
 
 STAGE: Final = "encoder"
+#: Epochs, and simulated ECGs, of a quick run.
+QUICK_EPOCHS: Final = 2
+QUICK_ECGS: Final = 600
 #: Beats whose mean and variance stand for those of all: beats are read from disk when they are needed.
 _MOST_FOR_MOMENTS: Final = 4000
 
@@ -91,6 +94,14 @@ class Pretraining:
         return torch.tensor(
             [*measured, self.age_weight, self.rhythm_weight, self.rhythm_weight, self.sex_weight]
         )
+
+
+def pretraining_plan(seed: int, *, quick: bool = False) -> Pretraining:
+    """Return the plan under a seed; a quick one shows that it runs, and stops after two epochs."""
+    plan = Pretraining()
+    if quick:
+        return replace(plan, loop=replace(plan.loop, seed=seed, epochs=QUICK_EPOCHS, min_epochs=1))
+    return replace(plan, loop=replace(plan.loop, seed=seed))
 
 
 class BeatDecoder(nn.Module):

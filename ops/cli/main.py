@@ -17,11 +17,13 @@ from ops.cli import (
     demo,
     history,
     policy,
+    pretrain,
     publish,
     services,
     simulate,
     tail,
     topics,
+    train,
     worker,
 )
 from ops.cli.console import err
@@ -50,6 +52,8 @@ app.command("tail")(tail.tail)
 app.command("worker")(worker.worker)
 app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
+app.command("train")(train.train)
+app.command("pretrain")(pretrain.pretrain)
 app.command("clean")(clean.clean)
 app.add_typer(history.app, name="history")
 app.add_typer(topics.app, name="topics")

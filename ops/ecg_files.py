@@ -1,0 +1,123 @@
+"""A folder of ECG files as rows of a cohort: what a site has, without labels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from models.cohorts.preparation import HAS_PACEMAKER
+from models.cohorts.rows import CohortEcg, Provenance
+from models.training.progress import Progress, silent
+from schemas.recorded import EcgRecorded
+from streams.feeds.read import read
+from streams.feeds.readers.options import ReadOptions
+from streams.feeds.refusal import FeedRefusedError
+
+#: Ends of names of files that may be ECGs; one without an end may be DICOM.
+SUFFIXES: Final = (".dcm", ".dicom", ".hea", ".xml", "")
+#: For files that do not say when they were acquired, which here does not matter.
+_SOME_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_KEY_CHARS: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcgFiles:
+    """Files that can be read, one row each; a :class:`models.cohorts.rows.RowSource`.
+
+    Patients are named by a hash of the site's identifier, which is not kept. A file that names no patient is
+    taken for one of its own.
+
+    Attributes
+    ----------
+    paths : tuple of str
+        Relative to the folder, in order.
+    n_refused : int
+        Files that are none, or cannot be read.
+    fingerprint : str
+        SHA-256 over names and sizes.
+    """
+
+    folder: Path
+    paths: tuple[str, ...]
+    n_refused: int
+    fingerprint: str
+
+    @property
+    def provenance(self) -> Provenance:
+        """The site's own files."""
+        return Provenance(
+            name="ECG files",
+            is_simulated=False,
+            details=f"names and sizes {self.fingerprint}",
+            left_out={"cannot be read": self.n_refused} if self.n_refused else {},
+        )
+
+    def __len__(self) -> int:
+        """Count the files."""
+        return len(self.paths)
+
+    def __getitem__(self, i: int, /) -> CohortEcg:
+        """Read file ``i``.
+
+        Raises
+        ------
+        FeedRefusedError
+            When it can be read no more.
+        """
+        if not 0 <= i < len(self):
+            raise IndexError(f"there are files 0 to {len(self) - 1}, not {i}")
+        ecg = _read(self.folder, self.paths[i])
+        return CohortEcg(
+            key=ecg.ecg_id,
+            patient_key=sha256(ecg.patient_id.encode()).hexdigest()[:_KEY_CHARS],
+            samples=ecg.samples,
+            sample_rate_hz=ecg.sample_rate_hz,
+            lead_names=ecg.lead_names,
+            uv_per_unit=ecg.uv_per_unit,
+            age_years=ecg.age_years,
+            sex=ecg.sex,
+            outcomes={HAS_PACEMAKER: float(bool(ecg.has_pacemaker))},
+        )
+
+
+def find_ecg_files(
+    folder: Path, progress: Progress = silent, refused: Callable[[Path, str], None] | None = None
+) -> EcgFiles:
+    """Find the ECGs in a folder and in those within it, by trying to read each.
+
+    Parameters
+    ----------
+    refused : callable, optional
+        Told each file that is not taken, and why.
+    """
+    candidates = sorted(path for path in folder.rglob("*") if _may_be_an_ecg(path, folder))
+    readable: list[str] = []
+    whole = sha256()
+    for i, path in enumerate(candidates):
+        progress("looking for ECGs", i / len(candidates))
+        name = path.relative_to(folder).as_posix()
+        try:
+            _read(folder, name)
+        except FeedRefusedError as error:
+            if refused is not None:
+                refused(path, str(error))
+            continue
+        readable.append(name)
+        whole.update(f"{name} {path.stat().st_size}\n".encode())
+    return EcgFiles(
+        folder=folder,
+        paths=tuple(readable),
+        n_refused=len(candidates) - len(readable),
+        fingerprint=whole.hexdigest(),
+    )
+
+
+def _may_be_an_ecg(path: Path, folder: Path) -> bool:
+    is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in SUFFIXES and not is_hidden and path.is_file()
+
+
+def _read(folder: Path, name: str) -> EcgRecorded:
+    return read(folder / name, ReadOptions(acquired_at=_SOME_TIME, patient_id=f"file {name}"))

@@ -1,0 +1,92 @@
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+from unit.training.files import write_ecgs
+
+from models.training.run_folder import RunFolderError
+from ops.cli import main as cli
+from ops.cli.training_setup import flat
+from ops.training_progress import shown_progress
+from schemas.errors import ConfigurationError
+
+COMMAND = ["pretrain", "--quick", "--workers", "1", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def ecgs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ecgs")
+    write_ecgs(folder, 6)
+    return folder
+
+
+@pytest.mark.parametrize("command", ["train", "pretrain"])
+def test_commands_explain_themselves(command: str) -> None:
+    result = CliRunner().invoke(cli.app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "--resume" in result.output
+
+
+def test_site_pretrains_an_encoder_on_its_own_files(ecgs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [*COMMAND, "--ecgs", str(ecgs), "--out", str(run)]
+    done = CliRunner().invoke(cli.app, command, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "6 of 6 ECGs can be used" in done.output
+    assert "trained on 5 ECGs, best epoch" in done.output
+    assert "r2_heart_rate_bpm" in done.output
+    for name in (
+        "encoder.safetensors",
+        "config.json",
+        "curves.jsonl",
+        "plots/encoder.svg",
+        "checkpoints/encoder.pt",
+    ):
+        assert (run / name).stat().st_size > 0, name
+    assert json.loads((run / "config.json").read_text())["finished_at"] is not None
+
+    encoder = (run / "encoder.safetensors").read_bytes()
+    with pytest.raises(RunFolderError, match="holds a run already"):
+        CliRunner().invoke(cli.app, command, catch_exceptions=False)
+    resumed = CliRunner().invoke(cli.app, [*command, "--resume"], catch_exceptions=False)
+    assert resumed.exit_code == 0
+    assert (run / "encoder.safetensors").read_bytes() == encoder
+    with pytest.raises(RunFolderError, match="seed is 1 there and 2 now"):
+        CliRunner().invoke(cli.app, [*command, "--resume", "--seed", "2"], catch_exceptions=False)
+    again = [*COMMAND, "--ecgs", str(ecgs), "--out", str(tmp_path / "again")]
+    CliRunner().invoke(cli.app, again, catch_exceptions=False)
+    assert (tmp_path / "again/encoder.safetensors").read_bytes() == encoder
+
+
+def test_what_cannot_be_trained_on_is_said(ecgs: Path, tmp_path: Path) -> None:
+    for options, said in (
+        (["--ecgs", str(tmp_path / "absent")], "there is no folder"),
+        (["--ecgs", str(ecgs), "--device", "cuda:99"], "no device cuda:99"),
+        (["--ecgs", str(ecgs), "--teacher", str(tmp_path / "absent.pth")], r"absent\.pth"),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            CliRunner().invoke(cli.app, [*COMMAND, *options], catch_exceptions=False)
+
+
+def test_progress_off_a_terminal_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown_progress(Console(force_terminal=False)) as progress:
+        for i in range(1000):
+            progress(f"encoder, step {i}", i / 1000)
+        progress("motion, step 0", 0.999)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 21
+    assert lines[0] == "  0% encoder, step 0"
+    assert lines[-1] == "100% motion, step 0"
+
+
+def test_progress_on_a_terminal_is_a_bar() -> None:
+    console = Console(force_terminal=True, record=True, width=120)
+    with shown_progress(console) as progress:
+        progress("encoder, [odd] loss 0.5", 0.5)
+    assert "encoder, [odd] loss 0.5" in console.export_text()
+
+
+def test_numbers_are_found_wherever_they_lie() -> None:
+    assert flat({"a": {"b": 1, "c": "x", "d": None}, "e": [1], "f": 2.5}) == {"a b": 1, "a d": None, "f": 2.5}
