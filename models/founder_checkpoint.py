@@ -94,7 +94,7 @@ def load_founder(path: Path) -> Net1D:
 
 def _read_safetensors(path: Path) -> Mapping[str, object]:
     try:
-        content: dict[str, object] = safetensors.torch.load_file(path)
+        content: Mapping[str, object] = safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise FounderCheckpointError(
             f"{path.name} is not a whole safetensors file: write it anew from the checkpoint"
@@ -170,6 +170,8 @@ def _same_kind(given: Tensor, expected: Tensor) -> bool:
 
 
 def _listed(names: Iterable[object]) -> str:
-    every = [str(name) for name in names]
+    every = [
+        str(name)[:100].encode("unicode_escape").decode() for name in names
+    ]  # one line, whatever they are
     more = f" and {len(every) - _MOST_NAMES} more" if len(every) > _MOST_NAMES else ""
     return ", ".join(every[:_MOST_NAMES]) + more

@@ -104,8 +104,10 @@ def test_a_missing_name_is_told(altered: Callable[..., Path]) -> None:
 
 
 def test_an_unknown_name_is_told(altered: Callable[..., Path]) -> None:
-    said = refusal(altered(lambda state: state.update({"dense2.weight": torch.zeros(3)})))
-    assert "1 unknown: dense2.weight" in said
+    said = refusal(
+        altered(lambda state: state.update({"dense2.weight": torch.zeros(3), "a\nb": torch.zeros(3)}))
+    )
+    assert "2 unknown: dense2.weight, a\\nb" in said
 
 
 def test_a_wrong_shape_is_told_beside_the_right_one(altered: Callable[..., Path]) -> None:
