@@ -72,7 +72,7 @@ class Code15:
         return Provenance(
             name="CODE-15 %",
             is_simulated=False,
-            details=f"{which} of {', '.join(self._files)}",
+            details=f"{which} of {', '.join(self._files)}; {self._table.version}",
             left_out=self._left_out,
         )
 

@@ -72,7 +72,7 @@ class EchoNext:
         return Provenance(
             name="EchoNext",
             is_simulated=False,
-            details=f"splits {', '.join(self._rows)}",
+            details=f"splits {', '.join(self._rows)}; {self._table.version}",
             left_out={f"split {split}": of_row.count(split) for split in others},
         )
 

@@ -60,7 +60,7 @@ class PtbXl:
         return Provenance(
             name="PTB-XL",
             is_simulated=False,
-            details=f"splits {', '.join(self._splits)}",
+            details=f"splits {', '.join(self._splits)}; {self._table.version}",
             left_out={f"split {split}": self._split_of.count(split) for split in others},
         )
 

@@ -1,6 +1,7 @@
 """Reading CSV files by column, in one pass: numbers as arrays, texts once each."""
 
 import csv
+import hashlib
 import math
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -89,6 +90,8 @@ class Table:
         float64, (n,).
     texts : dict of str to list of str
         Stripped; a text that occurs often is held once.
+    sha256 : str
+        Of the file, in hexadecimal: rows made of another version of it are not the same rows.
     lines : numpy.ndarray
         int64, (n,): line of the file in which a row ends, from 1, to name it in messages.
     """
@@ -96,11 +99,17 @@ class Table:
     path: Path
     numbers: dict[str, npt.NDArray[np.float64]]
     texts: dict[str, list[str]]
+    sha256: str
     lines: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.lines)
+
+    @property
+    def version(self) -> str:
+        """Name of the file and the beginning of its SHA-256."""
+        return f"{self.path.name} {self.sha256[:12]}"
 
     def where(self, row: int) -> str:
         """Name a row for a message."""
@@ -155,6 +164,7 @@ def read_table(path: Path, *, numbers: Mapping[str, NumberParser], texts: Sequen
         path=path,
         numbers={name: np.array(values, dtype=np.float64) for _, name, _, values in parsers},
         texts=dict(zip(texts, (words for _, words in kept), strict=True)),
+        sha256=_sha256(path),
         lines=np.array(line_numbers, dtype=np.int64),
     )
 
@@ -188,6 +198,11 @@ def _opened(path: Path) -> Iterator[_Lines]:
             yield _Lines(path, csv.reader(file))
     except OSError as error:
         raise CohortError(f"{path} cannot be read ({error.strerror}): put the file there") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _header(path: Path, lines: _Lines) -> list[str]:
