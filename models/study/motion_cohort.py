@@ -5,14 +5,14 @@ import torch
 
 from models.cohorts.featurized import Cohort
 from models.motion_measurements import MOTION_COLUMNS, N_VELOCITIES, measure_motion, rr_ms
+from models.scoring import ExtractedArrays
 from models.study.estimate import BoolArray, FloatArray
 from models.study.labelled import Told, first_of_each_patient
 from models.study.scored import MotionCohort
-from models.training.extraction import ExtractedCohort
 
 
 def motion_cohort(
-    told: Told, cohort: Cohort, found: ExtractedCohort, *, is_external: bool
+    told: Told, cohort: Cohort, found: ExtractedArrays, *, is_external: bool
 ) -> MotionCohort | None:
     """Measure both kinds of curves in the same way; None where no tissue Doppler was done.
 
@@ -29,7 +29,7 @@ def motion_cohort(
         n_patients=int(rows.sum()),
         is_external=is_external,
         measured=measured_motion(cohort, rows),
-        generated=_columns(found.inputs.motion[rows]),
+        generated=_columns(found.motion[rows]),
         generated_sd={
             name: found.deviation[rows, i].astype(np.float64)
             for i, name in enumerate(MOTION_COLUMNS[:N_VELOCITIES])

@@ -1,0 +1,68 @@
+"""Where the rows of the learnt parts come from: simulated cohorts, or a site's paired one."""
+
+from dataclasses import dataclass
+
+from models.cohorts.rows import RowSource
+from models.cohorts.simulated_cohorts import development, doppler, external, registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSources:
+    """Four sets of patients of whom no two share one.
+
+    Attributes
+    ----------
+    registry : RowSource
+        ECGs without labels, for the encoder.
+    doppler : RowSource
+        ECGs with tissue Doppler, for the motion generator.
+    development : RowSource
+        ECGs with the phenotype's label, for the ensemble; judged out of fold.
+    external : RowSource or None
+        Labelled ECGs that nothing is fitted on; None where a site has none.
+    what : str
+        Who they are, for manifest and card, a sentence without its full stop.
+    """
+
+    registry: RowSource
+    doppler: RowSource
+    development: RowSource
+    external: RowSource | None
+    what: str
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether any of what is trained on was simulated."""
+        trained_on = (self.registry, self.doppler, self.development)
+        return any(each.provenance.is_simulated for each in trained_on)
+
+    def by_name(self) -> dict[str, RowSource]:
+        """Those that are there, by the name of their folder in a run."""
+        named = {
+            "registry": self.registry,
+            "doppler": self.doppler,
+            "development": self.development,
+            "external": self.external,
+        }
+        return {name: source for name, source in named.items() if source is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How many simulated ECGs each part gets; development and external as in the published study."""
+
+    registry: int = 16_000
+    doppler: int = 6_000
+    development: int = 1012
+    external: int = 956
+
+
+def simulated_sources(sizes: Sizes, seed: int) -> TrainingSources:
+    """Draw all four: the first three on three makes of cart, the external one on a fourth."""
+    return TrainingSources(
+        registry=registry(sizes.registry, seed),
+        doppler=doppler(sizes.doppler, seed),
+        development=development(sizes.development, seed),
+        external=external(sizes.external, seed),
+        what="simulated people with simulated echocardiograms; nobody real",
+    )
