@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from models.ensemble import Ensemble
 from models.founder import Net1D
-from models.manifest import Manifest, ManifestError, from_json, to_json
+from models.manifest import Manifest, ManifestError, ManifestFormatError, from_json, to_json
 from models.motion import MotionGenerator
 from schemas.errors import ConfigurationError
 
@@ -131,6 +131,8 @@ def _read_manifest(path: Path) -> Manifest:
         return from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"{path.name} cannot be read from {path.parent}: {_WHAT_TO_DO}") from error
+    except ManifestFormatError as error:
+        raise BundleError(f"{path.name} in {path.parent}: {error}") from error
     except ManifestError as error:
         raise BundleError(f"{path.name} in {path.parent} is not valid: {error}; {_WHAT_TO_DO}") from error
 

@@ -25,6 +25,10 @@ _MAINS_HZ: Final = (50.0, 60.0)
 ManifestError = StrictReadingError
 
 
+class ManifestFormatError(ManifestError):
+    """The manifest is of a format this version does not read; the message says what to do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputContract:
     """What the model expects in ``EcgFeaturized.model_input_uv``, and what is done to it before the encoder.
@@ -176,9 +180,11 @@ def from_json(text: str) -> Manifest:
 
     Raises
     ------
+    ManifestFormatError
+        Another format.
     ManifestError
-        Not JSON (NaN and infinities are not), another format, a field missing, unknown, of the wrong type or
-        out of range, or a text that is not the one its ``bundle_sha256`` was made of.
+        Not JSON (NaN and infinities are not), a field missing, unknown, of the wrong type or out of range, or
+        a text that is not the one its ``bundle_sha256`` was made of.
     """
     fields = read_object(text)
     stated = fields.pop("bundle_sha256", None)
@@ -206,7 +212,9 @@ def _require_format(stated: object) -> None:
         what_to_do = "train the bundle anew, or use the Diastole it was made with"
     else:
         what_to_do = "update Diastole"
-    raise ManifestError(f"manifest_format is {stated}, this version reads {MANIFEST_FORMAT}: {what_to_do}")
+    raise ManifestFormatError(
+        f"manifest_format is {stated}, this version reads {MANIFEST_FORMAT}: {what_to_do}"
+    )
 
 
 def _require_usable(manifest: Manifest) -> None:

@@ -50,7 +50,7 @@ class HeadsPlan:
     n_heads: int = 25
     uses: tuple[str, ...] = GROUPS
     penalties: tuple[float, ...] = PENALTY_GRID
-    degree: int = 1
+    degree: int = 2
     blur: float = 0.5
     drop_rate: float = 0.08
     inner_folds: int = 5

@@ -1,7 +1,7 @@
-"""``diastole bundle``: the model in force, and what it must not be used for."""
+"""``diastole bundle``: what the model is, whether it is whole, and what it must not be used for."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -9,41 +9,41 @@ from rich.table import Table
 from ops.cli.console import out
 from ops.cli.setup import prepared
 from ops.rendering import plain
+from schemas.errors import ConfigurationError
+
+# torch takes seconds, and most commands do without: models are imported where they are needed.
+if TYPE_CHECKING:
+    from models.comparison import Line
 
 _FIRST: Final = (
     "intended_use",
     "not_for_text",
     "limits",
     "training",
-    "metrics",
+    "performance",
+    "motion_error",
     "threshold",
     "interval",
     "eligibility",
 )
 _WIDEST: Final = 100
 
-app = typer.Typer(help="Show the model bundle in force.", no_args_is_help=True)
+app = typer.Typer(help="Show, check and compare model bundles.", no_args_is_help=True)
 
-
-@app.callback()
-def _group() -> None:
-    """Keep ``show`` a subcommand while it is the only one."""
+BundlePath = Annotated[
+    Path | None, typer.Argument(help="A bundle folder; default DIASTOLE_BUNDLE or the shipped one.")
+]
 
 
 @app.command("show")
-def show(
-    path: Annotated[
-        Path | None, typer.Argument(help="A bundle folder; default DIASTOLE_BUNDLE or the shipped one.")
-    ] = None,
-) -> None:
+def show(path: BundlePath = None) -> None:
     """Check a bundle's hashes and print its manifest.
 
     It says what the model was trained on, how it did, and what it is not for.
     """
-    # Imported here: torch takes seconds, and most commands do without.
-    from models.bundle import DEFAULT_BUNDLE, load_bundle
+    from models.bundle import load_bundle
 
-    source = path or prepared().bundle or DEFAULT_BUNDLE
+    source = _source(path)
     bundle = load_bundle(source)
     table = Table(title=f"bundle {bundle.version}", title_justify="left", show_header=False, box=None)
     table.add_column(no_wrap=True)
@@ -57,14 +57,93 @@ def show(
     out().print(f"every hash is right; from {source}", markup=False, soft_wrap=True)
 
 
+@app.command("verify")
+def verify(path: BundlePath = None) -> None:
+    """Check that a bundle is whole and computes: hashes, weights, and a built-in ECG scored again and again.
+
+    Exits with 0 when all of it holds, and with 2 and the reason when not.
+    """
+    from models.bundle import load_bundle
+    from models.self_test import self_test
+
+    source = _source(path)
+    bundle = load_bundle(source)
+    answer = self_test(bundle)
+    interval = f"{answer.probability_low:.4f}–{answer.probability_high:.4f}"
+    for line in (
+        f"bundle {bundle.version} from {source}",
+        f"every hash is right: {', '.join(bundle.manifest.files)}; sha256 {bundle.sha256}",
+        f"the built-in ECG scores {answer.probability:.4f} ({interval}) each time",
+    ):
+        out().print(line, markup=False, soft_wrap=True)
+
+
+@app.command("card")
+def card(
+    path: BundlePath = None,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="A file to write to; default standard output.")
+    ] = None,
+) -> None:
+    """Write a bundle's model card as Markdown; its first line says what the bundle was trained on."""
+    from models.bundle import load_bundle
+    from models.card import model_card
+
+    text = model_card(load_bundle(_source(path)).manifest)
+    if to is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        to.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{to} cannot be written: {error.strerror}") from error
+
+
+@app.command("compare")
+def compare(
+    first: Annotated[Path, typer.Argument(help="A bundle folder.")],
+    second: Annotated[Path, typer.Argument(help="Another one.")],
+) -> None:
+    """Put two bundles side by side: how they did, and all else in which they differ."""
+    from models.bundle import load_bundle
+    from models.comparison import compare_manifests
+
+    one, other = load_bundle(first), load_bundle(second)
+    table = Table(box=None)
+    table.add_column("", max_width=_WIDEST)
+    table.add_column(one.version, max_width=_WIDEST)
+    table.add_column(other.version, max_width=_WIDEST)
+    for line in compare_manifests(one.manifest, other.manifest):
+        table.add_row(*_cells(line))
+    out().print(table)
+    same = one.sha256 == other.sha256
+    out().print("the same bundle" if same else "differences are marked with *", markup=False)
+
+
+def _cells(line: "Line") -> tuple[str, str, str]:
+    return f"{'*' if line.differs else ' '} {line.name}", line.first, line.second
+
+
+def _source(path: Path | None) -> Path:
+    from models.bundle import DEFAULT_BUNDLE
+
+    return path or prepared().bundle or DEFAULT_BUNDLE
+
+
 def _place(name: str) -> int:
     """Put first what a person must know, and last how the files are made."""
     return _FIRST.index(name) if name in _FIRST else len(_FIRST)
 
 
-def _said(entry: object) -> str:
+def _said(entry: Any) -> str:
     if isinstance(entry, dict):
-        return "\n".join(f"{name}: {part}" for name, part in entry.items())
+        return "\n".join(f"{name}: {_in_one_line(part)}" for name, part in entry.items())
     if isinstance(entry, list):
-        return "\n".join(str(part) for part in entry)
+        return "\n".join(_in_one_line(part) for part in entry)
+    return str(entry)
+
+
+def _in_one_line(entry: Any) -> str:
+    if isinstance(entry, dict):
+        return ", ".join(f"{name} {part}" for name, part in entry.items() if part is not None)
     return str(entry)

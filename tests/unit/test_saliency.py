@@ -6,8 +6,9 @@ import pytest
 from tiny_bundle import tiny_bundle, waves
 
 from models.bundle import Bundle
+from models.manifest import InputContract
 from models.predictor import Predictor
-from models.saliency import BIN_SAMPLES, Saliency, explain
+from models.saliency import BIN_SAMPLES, explain
 from schemas.featurized import EcgFeaturized, Measurements, Quality
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -93,25 +94,26 @@ def test_flat_ecg_rests_on_nothing(bundle: Bundle, ecg: EcgFeaturized) -> None:
     assert found.strip.sum() == 0.0
 
 
-def blanked(ecg: EcgFeaturized, bins: np.ndarray) -> EcgFeaturized:
-    """The ECG, level in some bins."""
+def blanked(ecg: EcgFeaturized, lead: int, place: int) -> EcgFeaturized:
+    """The ECG, level in one bin."""
     assert ecg.model_input_uv is not None
     uv = ecg.model_input_uv.reshape(8, -1, BIN_SAMPLES).copy()  # (8, 500, 10)
-    for lead, place in bins:
-        uv[lead, place] = np.median(ecg.model_input_uv[lead])
+    uv[lead, place] = np.median(ecg.model_input_uv[lead])
     return replace(ecg, model_input_uv=uv.reshape(8, 5000))
 
 
-def ranked(found: Saliency) -> np.ndarray:
-    """Bins of the strip by rising share: (4000, 2), lead and place."""
-    order = np.argsort(found.strip, axis=None)
-    return np.stack(np.unravel_index(order, found.strip.shape), axis=1)
-
-
 def test_what_is_salient_moves_the_answer_more_than_what_is_not(bundle: Bundle, ecg: EcgFeaturized) -> None:
-    whole, bins = log_odds(bundle, ecg), ranked(explain(bundle, ecg))
-    salient, others = bins[-200:], bins[:200]
-    moved = [abs(log_odds(bundle, blanked(ecg, where)) - whole) for where in (salient, others)]
+    found = explain(bundle, ecg)
+    order = np.argsort(found.strip, axis=None)
+    moved = [
+        np.mean(
+            [
+                abs(explain(bundle, blanked(ecg, *divmod(int(at), 500))).log_odds - found.log_odds)
+                for at in bins
+            ]
+        )
+        for bins in (order[-12:], order[:12])
+    ]
     assert moved[0] > 3 * moved[1]
 
 
@@ -119,3 +121,8 @@ def test_ecg_that_is_not_scored_is_not_explained(bundle: Bundle, ecg: EcgFeaturi
     unusable = Quality(acceptable=False, score=0.0, reasons=("X",))
     with pytest.raises(ValueError, match="nothing to explain"):
         explain(bundle, replace(ecg, model_input_uv=None, median_beat_uv=None, quality=unusable))
+
+
+def test_bundle_on_the_published_preprocessing_is_explained_too(ecg: EcgFeaturized) -> None:
+    found = explain(tiny_bundle(input=InputContract(normalisation="ecgfounder")), ecg)
+    assert found.strip.sum() + found.beat.sum() == pytest.approx(1.0, abs=1e-5)
