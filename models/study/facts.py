@@ -41,11 +41,11 @@ class CohortFacts:
         """Short form for headings.
 
         >>> CohortFacts(name="external", what="", is_simulated=True, n_patients=956, n_ecgs=956).heading
-        'external: simulated data, 956 patients'
+        'external: simulated, 956 patients'
         """
         kind = "simulated" if self.is_simulated else "real"
         ecgs = "" if self.n_ecgs == self.n_patients else f", {count(self.n_ecgs)} ECGs"
-        return f"{self.name}: {kind} data, {count(self.n_patients)} patients{ecgs}"
+        return f"{self.name}: {kind}, {count(self.n_patients)} patients{ecgs}"
 
 
 def same_length(n: int, name: str, *mappings: Columns) -> None:

@@ -8,7 +8,8 @@ from models.study.facts import CohortFacts
 from models.study.published import published
 from models.study.scored import ENSEMBLE, FOUNDATION, MOTION
 from models.study.study import LabelledResult, StudyResult
-from models.study.wording import number
+from models.study.wording import number, percent
+from models.study.words import title
 
 _NO_LIMIT: Final = float("inf")
 
@@ -49,7 +50,8 @@ def _labelled(result: StudyResult) -> Iterator[Mark]:
         yield _auc(of, ENSEMBLE, 0.83, _said("auc_external"))
     for of in result.labelled:
         yield _auc(of, MOTION, 0.78, f"{_said('auc_motion')} (preprint)")
-        yield _better(of)
+    yield from map(_better, result.labelled)
+    for of in result.labelled:
         yield _mark(
             "continuous NRI over foundation only",
             of.cohort,
@@ -66,7 +68,7 @@ def _labelled(result: StudyResult) -> Iterator[Mark]:
 
 
 def _auc(of: LabelledResult, model: str, least: float, said: str) -> Mark:
-    return _mark(f"AUC, {model}", of.cohort, of.aucs[model].auc.value, least=least, said=said)
+    return _mark(f"AUC, {title(model)}", of.cohort, of.aucs[model].auc.value, least=least, said=said)
 
 
 def _better(of: LabelledResult) -> Mark:
@@ -86,7 +88,7 @@ def _outcomes(result: StudyResult) -> Iterator[Mark]:
         return
     first = result.outcomes.comparisons[0]
     ratio = first.rate_high.value / first.rate_low.value if first.rate_low.value else _NO_LIMIT
-    said = f"{published('rate_high').value:.1%} and {published('rate_low').value:.1%}: 2.8".replace("%", " %")
+    said = f"{percent(published('rate_high').value)} over {percent(published('rate_low').value)}"
     yield _mark(
         f"4-year rate of {first.event}, high over low risk",
         result.outcomes.cohort,

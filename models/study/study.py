@@ -77,7 +77,7 @@ class LabelledResult:
     Attributes
     ----------
     aucs, rocs, calibrations : mapping
-        By model, ablations included.
+        By model, the three first and ablations after them.
     beyond : mapping of str to PairedTest
         Ensemble minus each other model, on the same patients.
     continuous_nri, categorical_nri, idi
@@ -152,7 +152,9 @@ def run_study(inputs: StudyInputs) -> StudyResult:
 
 def judge_labelled(cohort: ScoredCohort, seed: int) -> LabelledResult:
     """Judge a cohort with the phenotype's label."""
-    label, probability = cohort.label, cohort.probability
+    label = cohort.label
+    ablations = (model for model in cohort.probability if model not in MODELS)
+    probability = {model: cohort.probability[model] for model in (*MODELS, *ablations)}
     old, new = probability[FOUNDATION], probability[ENSEMBLE]
     continuous, binary = _associations(cohort)
     return LabelledResult(

@@ -25,6 +25,7 @@ _YES_NO: Final = {
     "hypertension": ("hypertension", "hypertension", "no hypertension"),
     "kidney_disease": ("kidney disease", "chronic kidney disease", "no chronic kidney disease"),
 }
+_SELF_EXPLAINED: Final = frozenset(of for of, _, _ in _YES_NO.values()) | {"age", "all"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,11 @@ class Subgroup:
     auc: Auc | None
     sensitivity: Estimate
     specificity: Estimate
+
+    @property
+    def title(self) -> str:
+        """Level, with what it is one of where it does not say so itself: ``centre north``, ``female``."""
+        return self.level if self.of in _SELF_EXPLAINED else f"{self.of} {self.level}"
 
 
 def subgroups(cohort: ScoredCohort, model: str = ENSEMBLE) -> tuple[Subgroup, ...]:

@@ -25,7 +25,7 @@ class CurveTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HazardRatio:
-    """High risk over low, with the regression's name and what it was adjusted for."""
+    """High risk over low: of what, by which regression, and what it was adjusted for."""
 
     name: str
     ratio: Estimate
@@ -71,7 +71,7 @@ def subdistribution_hazard(
     fit.fit(_columns(is_high, adjust_for), time=years, event=event)
     if not fit.converged_:
         return None
-    return _ratio("subdistribution hazard ratio (Fine–Gray)", fit.coef_[0], fit.se_[0], adjust_for)
+    return _ratio("subdistribution hazard (Fine–Gray)", fit.coef_[0], fit.se_[0], adjust_for)
 
 
 def cox_hazard(
@@ -90,7 +90,7 @@ def cox_hazard(
         fit = CoxPHFitter().fit(columns, duration_col="years", event_col="happened")
     except ConvergenceError:
         return None
-    return _ratio("hazard ratio (Cox)", fit.params_["x0"], fit.standard_errors_["x0"], adjust_for)
+    return _ratio("hazard (Cox)", fit.params_["x0"], fit.standard_errors_["x0"], adjust_for)
 
 
 def _both_have(happened: BoolArray, is_high: BoolArray) -> bool:

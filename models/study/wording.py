@@ -7,6 +7,7 @@ from models.study.estimate import Estimate
 
 #: A narrow space that no line breaks at.
 THIN: Final = "\u202f"
+NO_BREAK: Final = "\u00a0"
 NONE: Final = "—"
 #: Below, a p-value says nothing more and depends on how tails are computed.
 _SMALLEST_P: Final = 0.001
@@ -19,6 +20,11 @@ def count(n: int) -> str:
     True
     """
     return f"{n:,}".replace(",", THIN)
+
+
+def unbroken(text: str) -> str:
+    """Keep words on one line."""
+    return text.replace(" ", NO_BREAK)
 
 
 def number(x: float | None, digits: int = 2) -> str:
@@ -38,10 +44,10 @@ def number(x: float | None, digits: int = 2) -> str:
 def percent(share: float | None, digits: int = 1) -> str:
     """Write a share as per cent.
 
-    >>> percent(0.085), percent(None)
-    ('8.5 %', '—')
+    >>> percent(0.085) == f"8.5{THIN}%", percent(None)
+    (True, '—')
     """
-    return NONE if share is None or math.isnan(share) else f"{number(100 * share, digits)} %"
+    return NONE if share is None or math.isnan(share) else f"{number(100 * share, digits)}{THIN}%"
 
 
 def estimate(of: Estimate | None, digits: int = 2) -> str:
@@ -58,7 +64,7 @@ def estimate(of: Estimate | None, digits: int = 2) -> str:
 def percent_estimate(of: Estimate, digits: int = 1) -> str:
     """Write a share with its interval, as per cent.
 
-    >>> percent_estimate(Estimate(value=0.085, low=0.081, high=0.089))
+    >>> percent_estimate(Estimate(value=0.085, low=0.081, high=0.089)).replace(THIN, " ")
     '8.5 % (8.1 to 8.9)'
     """
     if math.isnan(of.low):
@@ -67,13 +73,23 @@ def percent_estimate(of: Estimate, digits: int = 1) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Write a p-value with its sign.
+    """Write a p-value with its sign, for a sentence.
 
-    >>> p_value(0.0321), p_value(0.00001), p_value(0.4), p_value(None)
-    ('= 0.032', '< 0.001', '= 0.40', '—')
+    >>> [p_value(p).replace(THIN, " ") for p in (0.0321, 0.00001, 0.4, None)]
+    ['= 0.032', '< 0.001', '= 0.40', '—']
+    """
+    said = p_cell(p)
+    return said if said == NONE or said.startswith("<") else f"={THIN}{said}"
+
+
+def p_cell(p: float | None) -> str:
+    """Write a p-value for a column of them.
+
+    >>> p_cell(0.0321), p_cell(0.00001) == f"<{THIN}0.001"
+    ('0.032', True)
     """
     if p is None or math.isnan(p):
         return NONE
     if p < _SMALLEST_P:
-        return f"< {_SMALLEST_P}"
-    return f"= {p:.2f}" if p >= 0.1 else f"= {p:.3f}"
+        return f"<{THIN}{_SMALLEST_P}"
+    return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}"

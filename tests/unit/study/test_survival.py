@@ -176,7 +176,7 @@ def test_log_rank_test_of_a_known_trial() -> None:
     found = cox_hazard(years, event, is_high, {})
     assert found is not None
     assert np.log(found.ratio.value) == pytest.approx(1.572, abs=0.001)  # Efron
-    assert found.name == "hazard ratio (Cox)"
+    assert found.name == "hazard (Cox)"
 
 
 def test_no_ratio_where_a_group_has_no_event() -> None:

@@ -1,0 +1,1 @@
+"""Figures of the study, as SVG that takes its colours from the page it stands in."""
