@@ -28,6 +28,7 @@ from models.training.variants import ENSEMBLE, fitted_on_all, judged_out_of_fold
 from models.training.worsening import Inputs
 
 _SEED: Final = 1
+_FOLDS: Final = 10
 _MEASURED: Final = "_measured"
 _FLAG: Final = "_flag"
 
@@ -142,7 +143,7 @@ def _judge_labelled(
         if "development" in labelled:
             first = labelled["development"]
             given = (shown["development"], first.label, first.cohort.patient_keys, heads, _SEED)
-            out_of_fold = judged_out_of_fold(*given, progress)
+            out_of_fold = judged_out_of_fold(*given, _FOLDS, progress)
             chances["development"] = {model: each.probability for model, each in out_of_fold.items()}
             if "external" in labelled:
                 fitted = fitted_on_all(*given)

@@ -112,7 +112,7 @@ def fit_and_judge(
     of_first = (shown[0], first.label, first.cohort.patient_keys, plan.heads, plan.seed)
     with threadpool_limits(1, user_api="blas"):  # matrices this small are slower on several cores
         fitted = fitted_on_all(*of_first)
-        left_out = judged_out_of_fold(*of_first, part_of(progress, 0.3, 1.0))
+        left_out = judged_out_of_fold(*of_first, plan.n_folds, part_of(progress, 0.3, 1.0))
     said = [{model: answers.probability for model, answers in left_out.items()}]
     said += [{model: probability(head, each) for model, head in fitted.items()} for each in shown[1:]]
     threshold = threshold_at_specificity(first.label, said[0][ENSEMBLE], plan.specificity)

@@ -55,6 +55,7 @@ class TrainingPlan:
     motion: MotionTraining = field(default_factory=MotionTraining)
     motion_validation_share: float = 0.15
     heads: HeadsPlan = field(default_factory=HeadsPlan)
+    n_folds: int = 10
     specificity: float = 0.95
 
 

@@ -8,7 +8,7 @@ from models.cohorts.simulated_cohorts import development, doppler, external, reg
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSources:
-    """Four sets of patients of whom no two share one.
+    """Sets of patients: no two of the last three share one, and the encoder sees no label.
 
     Attributes
     ----------

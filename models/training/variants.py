@@ -42,7 +42,7 @@ def plan_of(plan: HeadsPlan, model: str) -> HeadsPlan:
 
 
 def judged_out_of_fold(
-    inputs: Inputs, label: Label, patients: Keys, plan: HeadsPlan, seed: int, progress: Progress
+    inputs: Inputs, label: Label, patients: Keys, plan: HeadsPlan, seed: int, n_folds: int, progress: Progress
 ) -> dict[str, OutOfFold]:
     """Judge each model by cross-validation over the same folds of patients."""
     out: dict[str, OutOfFold] = {}
@@ -56,6 +56,7 @@ def judged_out_of_fold(
             plan_of(plan, model),
             seed,
             patients,
+            n_folds=n_folds,
             progress=tell,
         )
     return out

@@ -1,0 +1,118 @@
+"""A bundle on the full ECGFounder encoder, with a motion generator that is there and a fresh ensemble."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from models.bundle import Bundle
+from models.cohorts.featurized import Cohort
+from models.cohorts.store import featurize_cohort, stored_sha256
+from models.founder import FULL
+from models.founder_checkpoint import load_founder
+from models.manifest import ECGFOUNDER, InputContract, TrainingRecord
+from models.training.ensemble_stage import fit_and_judge
+from models.training.heads import HeadsPlan
+from models.training.progress import Progress, part_of
+from models.training.recipe import (
+    Learnt,
+    Machine,
+    Trained,
+    TrainingPlan,
+    bundle_up,
+    cohort_folder,
+    labelled_cohorts,
+)
+from models.training.sources import TrainingSources
+
+#: ECGs that ECGFounder was pretrained on, by its authors' account.
+FOUNDER_ECGS: Final = 10_771_552
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FounderImport:
+    """How a bundle is built around the published encoder.
+
+    Attributes
+    ----------
+    mains_hz : float
+        What the published preprocessing notches: 50, or 60 where mains are.
+    heads : HeadsPlan
+        Coarser than for the compact encoder: with 1024 numbers of an ECG instead of 128 each fit takes
+        tens of times as long.
+    """
+
+    bundle_version: str = "founder-1"
+    mains_hz: float = 50.0
+    seed: int = 1
+    heads: HeadsPlan = field(default_factory=lambda: HeadsPlan(penalties=(0.1, 1.0, 10.0), inner_folds=3))
+    n_folds: int = 5
+
+
+def import_founder(
+    checkpoint: Path,
+    base: Bundle,
+    sources: TrainingSources,
+    plan: FounderImport,
+    folder: Path,
+    machine: Machine,
+    progress: Progress,
+) -> Trained:
+    """Build a bundle on the published checkpoint, into ``folder/bundle``.
+
+    The encoder is taken as it is and the motion generator from ``base``; the ensemble is fitted to both on
+    the development cohort, and judged there out of fold and on the external one.
+
+    Raises
+    ------
+    FounderCheckpointError
+        When the checkpoint is not the published network's, to the last key and shape.
+    """
+    encoder = load_founder(checkpoint)
+    cohorts = _prepared(sources, folder, machine.workers, part_of(progress, 0.0, 0.2))
+    contract = InputContract(normalisation=ECGFOUNDER, mains_hz=plan.mains_hz)
+    whole = TrainingPlan(
+        bundle_version=plan.bundle_version, seed=plan.seed, heads=plan.heads, n_folds=plan.n_folds
+    )
+    judged = fit_and_judge(
+        encoder,
+        base.motion,
+        labelled_cohorts(sources, cohorts, folder),
+        contract,
+        whole,
+        part_of(progress, 0.2, 1.0),
+        machine.device,
+    )
+    before = base.manifest.training
+    record = TrainingRecord(
+        cohort=f"encoder: ECGFounder as published; motion: as in {base.version}; ensemble: {sources.what}",
+        is_simulated=sources.is_simulated or before.is_simulated,
+        patients=judged.n_patients,
+        seed=plan.seed,
+        data_sha256=stored_sha256(cohort_folder(folder, "development")),
+        pretraining_ecgs=FOUNDER_ECGS,
+        motion_patients=before.motion_patients,
+        recipe={
+            "encoder": "ECGFounder's published checkpoint, unchanged (MIT; NEJM AI 2025, AIoa2401033)",
+            "motion": before.recipe.get("motion", f"as in {base.version}"),
+            "ensemble": f"group-penalised bootstrapped heads; penalties {judged.penalties}",
+        },
+    )
+    learnt = Learnt(
+        encoder=encoder.eval(),
+        encoder_config=FULL,
+        generator=base.motion,
+        generator_config=base.manifest.motion,
+        judged=judged,
+    )
+    return bundle_up(whole, sources, record, learnt, contract, folder / "bundle")
+
+
+def _prepared(sources: TrainingSources, folder: Path, workers: int, progress: Progress) -> dict[str, Cohort]:
+    """Only the labelled cohorts are needed."""
+    named = {
+        name: source for name, source in sources.by_name().items() if name in ("development", "external")
+    }
+    return {
+        name: featurize_cohort(source, cohort_folder(folder, name), workers=workers, progress=progress)
+        for name, source in named.items()
+    }
