@@ -22,6 +22,8 @@ from schemas.featurized import MEDIAN_BEAT_SAMPLES, MODEL_INPUT_LEADS, MODEL_INP
 HAS_PACEMAKER: Final = "has_pacemaker"
 #: Texts that are kept of a row.
 TEXTS: Final = ("key", "patient_key", "split", "centre")
+#: Longest of them: they lie in arrays of this width.
+MOST_CHARS: Final = 64
 VELOCITY_SHAPE: Final = (2, 128)
 
 #: ECGs examined at once. Some 2 MB each while they are: it is this that bounds the memory of a worker.

@@ -28,15 +28,12 @@ from models.cohorts.fan_out import CHUNK_ROWS, prepared_in_order
 from models.cohorts.featurized import Cohort
 from models.cohorts.fingerprint import array_sha256s, sha256_of
 from models.cohorts.npy_files import NpyWriter, open_array
-from models.cohorts.preparation import TEXTS, VELOCITY_SHAPE, PreparedRows, require_same_outcomes
+from models.cohorts.preparation import MOST_CHARS, TEXTS, VELOCITY_SHAPE, PreparedRows, require_same_outcomes
 from models.cohorts.rows import RowSource
 from models.cohorts.store_state import StoreState, read_state, write_json, write_state
 from models.features import COLUMN_NAMES
 from models.training.progress import Progress, silent
 from schemas.featurized import MEDIAN_BEAT_SAMPLES, MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES
-
-#: Longest key, patient key, split or centre: texts lie in arrays of this width.
-MOST_CHARS: Final = 64
 
 _ARRAYS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
     "inputs_uv": ("<i2", (MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES)),

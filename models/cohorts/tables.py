@@ -164,7 +164,7 @@ def read_table(path: Path, *, numbers: Mapping[str, NumberParser], texts: Sequen
         path=path,
         numbers={name: np.array(values, dtype=np.float64) for _, name, _, values in parsers},
         texts=dict(zip(texts, (words for _, words in kept), strict=True)),
-        sha256=_sha256(path),
+        sha256=file_sha256(path),
         lines=np.array(line_numbers, dtype=np.int64),
     )
 
@@ -200,7 +200,8 @@ def _opened(path: Path) -> Iterator[_Lines]:
         raise CohortError(f"{path} cannot be read ({error.strerror}): put the file there") from error
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
