@@ -81,8 +81,7 @@ def load_bundle(path: Path) -> Bundle:
     manifest = _read_manifest(path / MANIFEST_FILE)
     _require_same_files(path, manifest)
     contents = {name: _read_checked(path / name, digest) for name, digest in manifest.files.items()}
-    encoder, motion = Net1D(manifest.encoder), MotionGenerator(manifest.motion)
-    ensemble = Ensemble(manifest.encoder.n_features, manifest.n_heads)
+    encoder, motion, ensemble = _build(manifest)
     for name, module in zip(WEIGHT_FILES, (encoder, motion, ensemble), strict=True):
         _fill(module.eval(), contents[name], name)
     return Bundle(manifest=manifest, encoder=encoder, motion=motion, ensemble=ensemble)
@@ -155,6 +154,19 @@ def _read_checked(path: Path, digest: str) -> bytes:
             f"{path.name} in {path.parent} has another hash than the manifest says: {_WHAT_TO_DO}"
         )
     return content
+
+
+def _build(manifest: Manifest) -> tuple[Net1D, MotionGenerator, Ensemble]:
+    try:
+        return (
+            Net1D(manifest.encoder),
+            MotionGenerator(manifest.motion),
+            Ensemble(manifest.encoder.n_features, manifest.n_heads),
+        )
+    except (ValueError, IndexError, ArithmeticError, RuntimeError) as error:
+        raise BundleError(
+            f"{MANIFEST_FILE} describes networks that cannot be built: {_WHAT_TO_DO}"
+        ) from error
 
 
 def _fill(module: nn.Module, content: bytes, name: str) -> None:

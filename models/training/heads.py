@@ -174,11 +174,13 @@ class _Fit:
         """Fit each head on a bootstrap sample of the patients of some rows; a single one on all of them."""
         penalty = np.array([by_group[group] for group in self._groups])
         theta: Array | None = None
+        problem: LogisticRegression | None = None
         for k in range(self.plan.n_heads):
             rng = np.random.default_rng([self._seed, 2, stream, k])
             worse = self._design(self._worsened(rng))[rows]
             counts = _bootstrap(self._patient[rows], rng) if self.plan.n_heads > 1 else None
-            theta = LogisticRegression(worse, self._label[rows], counts).fit(penalty, theta)
+            problem = LogisticRegression(worse, self._label[rows], counts, like=problem)
+            theta = problem.fit(penalty, theta)
             yield theta
 
     def fill(self, thetas: Array) -> None:

@@ -31,15 +31,28 @@ class LogisticRegression:
         float64, (n,), 0 or 1.
     weight : numpy.ndarray, optional
         float64, (n,); how often each patient counts; 1 when not given.
+    like : LogisticRegression, optional
+        One of patients much like these, whose curvature will do: a bootstrap sample of the same people, say.
     """
 
-    def __init__(self, inputs: Array, label: Array, weight: Array | None = None) -> None:
+    def __init__(
+        self,
+        inputs: Array,
+        label: Array,
+        weight: Array | None = None,
+        like: "LogisticRegression | None" = None,
+    ) -> None:
         counts = np.ones(len(label)) if weight is None else weight
         self._x = np.column_stack([inputs, np.ones(len(inputs))])
         self._label = label
         self._share = counts / counts.sum()
-        prevalence = float(np.clip(self._share @ label, 0.01, 0.99))
-        self._gram = prevalence * (1.0 - prevalence) * (self._x.T * self._share) @ self._x
+        self._gram = self._curvature() if like is None else like._gram
+
+    def _curvature(self) -> Array:
+        """Curvature of the log-loss where all have the odds of the prevalence: (n_inputs + 1, n_inputs + 1)."""
+        prevalence = float(np.clip(self._share @ self._label, 0.01, 0.99))
+        curvature: Array = prevalence * (1.0 - prevalence) * (self._x.T * self._share) @ self._x
+        return curvature
 
     def fit(self, penalties: Array | float, start: Array | None = None) -> Array:
         """Fit.

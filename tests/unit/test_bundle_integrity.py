@@ -154,6 +154,25 @@ def test_weights_of_another_size_are_refused_naming_the_file(
         load_bundle(copied)
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("encoder", {"filters": ()}),
+        ("encoder", {"group_width": 0}),
+        ("encoder", {"kernel_size": -1}),
+        ("motion", {"strides": ()}),
+    ],
+)
+def test_networks_that_cannot_be_built_are_refused(
+    copied: Path, bundle: Bundle, name: str, changes: dict[str, Any]
+) -> None:
+    config = replace(getattr(bundle.manifest, name), **changes)
+    other = replace(bundle.manifest, **{name: config})
+    (copied / MANIFEST_FILE).write_text(to_json(other), encoding="utf-8")
+    with pytest.raises(BundleError, match="cannot be built"):
+        load_bundle(copied)
+
+
 def test_ensemble_of_another_number_of_heads_is_refused(copied: Path, bundle: Bundle) -> None:
     other = replace(bundle.manifest, n_heads=bundle.manifest.n_heads + 1)
     (copied / MANIFEST_FILE).write_text(to_json(other), encoding="utf-8")
