@@ -49,7 +49,7 @@ class LogisticRegression:
         self._gram = self._curvature() if like is None else like._gram
 
     def _curvature(self) -> Array:
-        """Curvature of the log-loss where all have the odds of the prevalence: (n_inputs + 1, n_inputs + 1)."""
+        """Curvature of the log-loss at the odds of the prevalence: (n_inputs + 1, n_inputs + 1)."""
         prevalence = float(np.clip(self._share @ self._label, 0.01, 0.99))
         curvature: Array = prevalence * (1.0 - prevalence) * (self._x.T * self._share) @ self._x
         return curvature
