@@ -5,6 +5,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigurationError, RetriableError
@@ -45,9 +46,7 @@ async def open_backwards(
     ConfigurationError
         When there is no such topic.
     """
-    # Without a group every partition of the topic is assigned, and there is nowhere to commit to.
     consumer = AIOKafkaConsumer(
-        topic,
         bootstrap_servers=bootstrap,
         group_id=None,
         enable_auto_commit=False,
@@ -55,10 +54,10 @@ async def open_backwards(
         max_partition_fetch_bytes=4 * 2**20,
     )
     try:
+        partitions = await _partitions(bootstrap, topic)
         await consumer.start()
-        if topic not in await consumer.topics():
-            raise ConfigurationError(f"topic {topic} does not exist; run: diastole topics apply")
-        async with aclosing(_windows(consumer, window_items)) as windows:
+        consumer.assign(partitions)
+        async with aclosing(_windows(consumer, partitions, window_items)) as windows:
             yield windows
     except (KafkaError, OSError) as error:
         raise TopicUnreadableError(
@@ -68,8 +67,22 @@ async def open_backwards(
         await consumer.stop()
 
 
-async def _windows(consumer: AIOKafkaConsumer, window_items: int) -> AsyncGenerator[list[Any], None]:
-    partitions = sorted(consumer.assignment())
+async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
+    """Ask by name only for what there is: asking a consumer's way makes the topic, with a wrong number."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        if topic not in await admin.list_topics():
+            raise ConfigurationError(f"topic {topic} does not exist; run: diastole topics apply")
+        (described,) = await admin.describe_topics([topic])
+    finally:
+        await admin.close()
+    return [TopicPartition(topic, partition["partition"]) for partition in described["partitions"]]
+
+
+async def _windows(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], window_items: int
+) -> AsyncGenerator[list[Any], None]:
     begins = await consumer.beginning_offsets(partitions)
     ends = await consumer.end_offsets(partitions)
     is_first = True
