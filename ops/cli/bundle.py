@@ -7,9 +7,10 @@ import typer
 from rich.table import Table
 
 from ops.cli.console import out
-from ops.cli.setup import prepared
+from ops.cli.setup import BrokerOption, prepared, run
 from ops.rendering import plain
 from schemas.errors import ConfigurationError
+from streams.settings import Settings
 
 # torch takes seconds, and most commands do without: models are imported where they are needed.
 if TYPE_CHECKING:
@@ -101,10 +102,30 @@ def card(
 
 @app.command("compare")
 def compare(
-    first: Annotated[Path, typer.Argument(help="A bundle folder.")],
-    second: Annotated[Path, typer.Argument(help="Another one.")],
+    first: Annotated[Path | None, typer.Argument(help="A bundle folder.")] = None,
+    second: Annotated[Path | None, typer.Argument(help="Another one.")] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="What the bundles in force and on trial said of the same ECGs.")
+    ] = False,
+    last: Annotated[
+        int, typer.Option(min=1, help="With --stream: at most so many of the newest ECGs.")
+    ] = 1000,
+    broker: BrokerOption = None,
 ) -> None:
-    """Put two bundles side by side: how they did, and all else in which they differ."""
+    """Put two bundles side by side: how they did, and all else in which they differ.
+
+    With --stream, instead, what they said: ecg.risk.v1 beside ecg.risk-silent.v1, ECG by ECG. Exit code 1
+    when there is nothing to compare yet.
+    """
+    if stream and first is None:
+        _compare_stream(prepared(broker=broker), last)
+    elif first is not None and second is not None and not stream:
+        _compare_manifests(first, second)
+    else:
+        raise ConfigurationError("give two bundle folders, or --stream alone")
+
+
+def _compare_manifests(first: Path, second: Path) -> None:
     from models.bundle import load_bundle
     from models.comparison import compare_manifests
 
@@ -118,6 +139,21 @@ def compare(
     out().print(table)
     same = one.sha256 == other.sha256
     out().print("the same bundle" if same else "differences are marked with *", markup=False)
+
+
+def _compare_stream(settings: Settings, last: int) -> None:
+    from models.agreement import compare_assessments
+    from ops.cli.on_trial import agreement_table, read_pairs
+
+    paired = run(read_pairs(settings, last))
+    if not paired.pairs:
+        out().print(
+            f"{paired.n_on_trial} ECGs assessed by a bundle on trial, none of them by both; "
+            "does worker infer-silent run?",
+            soft_wrap=True,
+        )
+        raise typer.Exit(code=1)
+    out().print(agreement_table(paired, compare_assessments(paired.pairs)))
 
 
 def _cells(line: "Line") -> tuple[str, str, str]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
@@ -158,6 +160,12 @@ def risk(number: int, bundle: str, probability: float | None = 0.25) -> RiskAsse
     return replace(of, bundle_sha256=bundle * 64)
 
 
+def compare_stream(broker: RunningBroker) -> "subprocess.CompletedProcess[str]":
+    options = ["--stream", "--last", "40", "--broker", broker.bootstrap]
+    command = [sys.executable, "-m", "ops.cli", "bundle", "compare", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
 async def test_the_newest_ecgs_are_paired_however_long_the_topics_are(broker: RunningBroker) -> None:
     await apply_topics(broker.bootstrap, PARTITIONS)
     await publish(broker, ECG_RISK, [risk(number, "a", 0.5) for number in range(1500)])
@@ -173,6 +181,10 @@ async def test_the_newest_ecgs_are_paired_however_long_the_topics_are(broker: Ru
     assert numbers == list(range(1410, 1450))
     assert {(one.probability, other.probability) for one, other in paired.pairs} == {(0.5, 0.25)}
     assert paired.n_on_trial == 40
+    done = await asyncio.to_thread(compare_stream, broker)
+    assert done.returncode == 0, done.stderr
+    assert "40 newest on trial, 40 of them by both" in done.stdout
+    assert "-0.250 in the mean" in done.stdout
 
 
 async def test_what_the_bundle_in_force_did_not_assess_is_counted_and_not_searched_for_ever(
@@ -190,6 +202,9 @@ async def test_without_a_bundle_on_trial_there_are_no_pairs(broker: RunningBroke
     await publish(broker, ECG_RISK, [risk(number, "a") for number in range(5)])
     paired = await stream_pairs(broker.bootstrap, CODEC, last=10)
     assert (paired.n_on_trial, paired.pairs) == (0, ())
+    done = await asyncio.to_thread(compare_stream, broker)
+    assert done.returncode == 1
+    assert "does worker infer-silent run?" in done.stdout
 
 
 async def test_topics_that_do_not_exist_are_named_with_what_to_do(broker: RunningBroker) -> None:
