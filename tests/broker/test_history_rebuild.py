@@ -8,7 +8,7 @@ import pytest
 import redis.asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from assessments import START, assessed
+from assessments import START, assessed, moving
 
 from ops.services import RunningBroker
 from ops.topics import TopicSpec, create_topics
@@ -63,7 +63,13 @@ async def publish(
 def ward() -> list[tuple[str, HistoryPoint, bytes]]:
     """Twenty ECGs of each patient, every third not scored: patient, point, Kafka value."""
     risks = [
-        assessed(n, None if n % 3 == 0 else 0.25, hour=n + 0.001 * bed, patient_id=patient)
+        assessed(
+            n,
+            None if n % 3 == 0 else 0.25,
+            hour=n + 0.001 * bed,
+            patient_id=patient,
+            motion=moving(9.0 - n / 4) if n % 3 == 1 else None,
+        )
         for bed, patient in enumerate(PATIENTS)
         for n in range(20)
     ]
@@ -89,6 +95,7 @@ async def test_a_wiped_history_is_the_same_after_a_rebuild(
     assert progress[-1] == counts
     assert {patient: await history.read(patient) for patient in PATIENTS} == before
     assert all(len(points) == 20 for points in before.values())
+    assert [point.e_prime_cm_s for point in before["P-0"][:5]] == [None, 8.75, None, None, 8.0]
 
 
 async def test_rebuilding_twice_and_from_duplicates_changes_nothing(

@@ -160,10 +160,21 @@ def test_the_alerts_are_those_of_the_pure_functions(played: Played, oracle: Orac
         assert [differences(oracle.alerts[name], alert) for alert in repeats] == [[]]
 
 
+def test_every_alert_carries_the_motion_curves_of_its_ecg(played: Played, ledger: Ledger) -> None:
+    assert ledger.alerts
+    for alert in ledger.alerts.values():
+        assert alert.motion is not None
+        assert alert.motion.velocities_cm_s.shape == (2, 128)
+        assert differences(ledger.risks[alert.ecg_id].motion, alert.motion) == []
+
+
 def test_the_history_holds_each_assessment_once(played: Played, oracle: Oracle) -> None:
     assert {ecg_id for ecg_id, _ in played.points} == oracle.risks.keys()
     for point in played.points.values():
         assert (point.probability is None) == (oracle.risks[point.ecg_id].probability is None)
+        assert point.probability is not None or point.e_prime_cm_s is None
+    moved = [point for point in played.points.values() if point.e_prime_cm_s is not None]
+    assert len(moved) > len(played.points) / 2
 
 
 def test_no_message_carries_a_patient_in_its_headers(played: Played) -> None:
