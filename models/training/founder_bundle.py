@@ -1,6 +1,6 @@
 """A bundle on the full ECGFounder encoder, with a motion generator that is there and a fresh ensemble."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ from models.training.recipe import (
     labelled_cohorts,
 )
 from models.training.sources import TrainingSources
+from schemas.errors import ConfigurationError
 
 #: ECGs that ECGFounder was pretrained on, by its authors' account.
 FOUNDER_ECGS: Final = 10_771_552
@@ -46,6 +47,20 @@ class FounderImport:
     seed: int = 1
     heads: HeadsPlan = field(default_factory=lambda: HeadsPlan(penalties=(0.1, 1.0, 10.0), inner_folds=3))
     n_folds: int = 5
+
+
+def founder_plan(mains_hz: float, *, quick: bool = False) -> FounderImport:
+    """Plan an import; a quick one gives a bundle that is good for nothing else.
+
+    Raises
+    ------
+    ConfigurationError
+        When mains are neither 50 nor 60 Hz.
+    """
+    if mains_hz not in (50.0, 60.0):
+        raise ConfigurationError(f"--mains-hz {mains_hz:g}: mains are 50 or 60 Hz")
+    plan = FounderImport(mains_hz=mains_hz)
+    return replace(plan, heads=replace(plan.heads, n_heads=3, penalties=(1.0,)), n_folds=3) if quick else plan
 
 
 def import_founder(

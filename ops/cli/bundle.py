@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
+from ops.cli.bundle_import import import_founder
 from ops.cli.console import out
 from ops.cli.setup import BrokerOption, prepared, run
 from ops.rendering import plain
@@ -29,7 +30,8 @@ _FIRST: Final = (
 )
 _WIDEST: Final = 100
 
-app = typer.Typer(help="Show, check and compare model bundles.", no_args_is_help=True)
+app = typer.Typer(help="Show, check, compare and import model bundles.", no_args_is_help=True)
+app.command("import-founder")(import_founder)
 
 BundlePath = Annotated[
     Path | None, typer.Argument(help="A bundle folder; default DIASTOLE_BUNDLE or the shipped one.")

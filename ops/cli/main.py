@@ -15,12 +15,14 @@ from ops.cli import (
     bundle,
     clean,
     demo,
+    explain,
     history,
     policy,
     pretrain,
     publish,
     services,
     simulate,
+    study,
     tail,
     topics,
     train,
@@ -51,9 +53,11 @@ app.command("simulate")(simulate.simulate)
 app.command("tail")(tail.tail)
 app.command("worker")(worker.worker)
 app.command("demo")(demo.demo)
+app.command("explain")(explain.explain)
 app.command("bench")(bench.bench)
 app.command("train")(train.train)
 app.command("pretrain")(pretrain.pretrain)
+app.command("study")(study.study)
 app.command("clean")(clean.clean)
 app.add_typer(history.app, name="history")
 app.add_typer(topics.app, name="topics")

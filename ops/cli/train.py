@@ -1,7 +1,7 @@
 """``diastole train``: from a cohort to a bundle."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,9 +21,6 @@ from ops.cli.training_setup import (
     shown_run,
     training_device,
 )
-
-if TYPE_CHECKING:
-    from models.training.sources import TrainingSources
 
 
 def train(
@@ -46,6 +43,7 @@ def train(
     Example: diastole train --cohort our-echo-lab --out runs/our-1
     """
     # Imported here: torch takes seconds, and other commands do without.
+    from models.training.paired_sources import paired_sources
     from models.training.plans import training_plan
     from models.training.recipe import Machine, train_bundle
     from models.training.run_folder import RunConfiguration
@@ -54,7 +52,7 @@ def train(
 
     machine = Machine(device=training_device(device, threads), workers=workers)
     plan = training_plan(seed, quick=quick)
-    sources = _own(cohort, seed) if cohort else simulated_sources(plan.sizes, seed)
+    sources = paired_sources(cohort, seed) if cohort else simulated_sources(plan.sizes, seed)
     identity = data_identity(sources.by_name())
     configuration = RunConfiguration(command="train", plan=plan, seed=seed, data_hash=identity)
     run = opened_run(run_path, configuration, resume=resume)
@@ -64,9 +62,3 @@ def train(
     print_metrics(f"bundle {manifest.bundle_version}", flat(plain(manifest.performance)))
     say(f"bundle in {trained.folder}")
     say(f"sha256 {manifest.sha256}")
-
-
-def _own(cohort: Path, seed: int) -> "TrainingSources":
-    from models.training.paired_sources import paired_sources
-
-    return paired_sources(cohort, seed)
