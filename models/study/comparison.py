@@ -88,7 +88,7 @@ def _diseases(found: Diseases | None) -> Iterator[Beside]:
 
 
 def _outcomes(found: Outcomes | None) -> Iterator[Beside]:
-    if found is None:
+    if found is None or not found.comparisons:
         return
     first = found.comparisons[0]
     differs = "" if found.are_causes_known else f"ours is {first.event}"

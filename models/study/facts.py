@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from models.study.errors import StudyError
 from models.study.estimate import FloatArray
 from models.study.wording import count
 
@@ -52,20 +53,20 @@ def same_length(n: int, name: str, *mappings: Columns) -> None:
     """Refuse a column that is not (n,)."""
     for column, array in ((column, array) for each in mappings for column, array in each.items()):
         if array.shape != (n,):
-            raise ValueError(f"{name}: {column} has shape {array.shape}, not ({n},)")
+            raise StudyError(f"{name}: {column} has shape {array.shape}, not ({n},)")
 
 
 def zero_or_one(flag: FloatArray, name: str) -> None:
     """Refuse a flag that is something else."""
     if not np.isin(flag, (0.0, 1.0)).all():
-        raise ValueError(f"{name} must be 0 or 1")
+        raise StudyError(f"{name} must be 0 or 1")
 
 
 def probabilities(columns: Mapping[str, FloatArray], name: str) -> None:
     """Refuse a probability that is missing or outside of 0 to 1."""
     for model, probability in columns.items():
         if not ((probability >= 0.0) & (probability <= 1.0)).all():
-            raise ValueError(f"{name}: {model} needs a probability of every row, 0 to 1")
+            raise StudyError(f"{name}: {model} needs a probability of every row, 0 to 1")
 
 
 def freeze(*parts: Array | Columns) -> None:

@@ -86,11 +86,11 @@ def _better(of: LabelledResult) -> Mark:
 def _outcomes(result: StudyResult) -> Iterator[Mark]:
     if result.outcomes is None:
         return
-    first = result.outcomes.comparisons[0]
-    ratio = first.rate_high.value / first.rate_low.value if first.rate_low.value else _NO_LIMIT
+    first = result.outcomes.comparisons[0] if result.outcomes.comparisons else None
+    ratio = first.rate_ratio.value if first else None
     said = f"{percent(published('rate_high').value)} over {percent(published('rate_low').value)}"
     yield _mark(
-        f"4-year rate of {first.event}, high over low risk",
+        f"4-year rate of {first.event if first else 'the event'}, high over low risk",
         result.outcomes.cohort,
         ratio,
         least=2.0,

@@ -76,7 +76,7 @@ class EventComparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcomes:
-    """All comparisons of a cohort; the first is the one judged."""
+    """All comparisons of a cohort; the first is the one judged. None where a risk group is empty."""
 
     cohort: CohortFacts
     are_causes_known: bool
@@ -84,16 +84,10 @@ class Outcomes:
 
 
 def judge_outcomes(cohort: OutcomeCohort) -> Outcomes:
-    """Compare the groups.
-
-    Raises
-    ------
-    ValueError
-        When a group is empty.
-    """
+    """Compare the groups, if there are two."""
+    comparisons: list[EventComparison] = []
     if cohort.is_high.all() or not cohort.is_high.any():
-        raise ValueError(f"{cohort.name}: one risk group is empty")
-    comparisons = []
+        return Outcomes(cohort=cohort.facts, are_causes_known=cohort.are_causes_known, comparisons=())
     if cohort.are_causes_known:
         swapped = np.choose(cohort.event, [0, 2, 1])
         first, second = cohort.event_names

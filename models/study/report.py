@@ -25,15 +25,15 @@ METHODS: Final = (
     (
         "discrimination",
         (
-            "AUC, DeLong, DeLong & Clarke-Pearson 1988, interval on the logit scale; ECGs of one patient as a "
-            "cluster, Obuchowski 1997; two models on the same patients by DeLong's paired test, two-sided"
+            "AUC, DeLong, DeLong & Clarke-Pearson 1988, interval on the logit scale; ECGs of one patient "
+            "as a cluster, Obuchowski 1997; two models on the same patients by DeLong's paired test"
         ),
     ),
     (
         "reclassification",
         (
-            "Pencina 2008 and 2011, interval by bootstrap of patients with the models held fixed; what to beware "
-            "of, Hilden & Gerds 2014; integrated discrimination, Pencina 2008"
+            "Pencina 2008 and 2011, interval by bootstrap of patients with the models held fixed; what "
+            "to beware of, Hilden & Gerds 2014; integrated discrimination, Pencina 2008"
         ),
     ),
     (
@@ -140,7 +140,7 @@ def _tiles(result: StudyResult, reached: Sequence[Mark]) -> Iterator[tuple[str, 
         more = of.beyond[FOUNDATION]
         gain = f"{estimate(more.difference)} above foundation only, p {p_value(more.p)}"
         yield number(of.aucs[ENSEMBLE].auc.value), f"AUC of the ensemble, {of.cohort.heading}; {gain}"
-    if result.outcomes:
+    if result.outcomes and result.outcomes.comparisons:
         first = result.outcomes.comparisons[0]
         said = f"{first.event} by {first.horizon_years:g} years at high and low risk"
         rates = f"{percent(first.rate_high.value)} / {percent(first.rate_low.value)}"

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from models.study.errors import StudyError
 from models.study.estimate import BoolArray, FloatArray
 from models.study.facts import CohortFacts, freeze, probabilities, same_length, zero_or_one
 
@@ -66,9 +67,9 @@ class ScoredCohort:
         zero_or_one(self.label, f"{self.name}: label")
         probabilities(self.probability, self.name)
         if missing := set(MODELS) - set(self.probability):
-            raise ValueError(f"{self.name}: no probability of {', '.join(sorted(missing))}")
+            raise StudyError(f"{self.name}: no probability of {', '.join(sorted(missing))}")
         if self.n_patients != len(self.label):
-            raise ValueError(
+            raise StudyError(
                 f"{self.name}: {len(self.label)} rows of {self.n_patients} patients, one each wanted"
             )
         freeze(self.label, self.probability, self.covariates, self.places, self.measurements)
@@ -117,9 +118,9 @@ class DiseaseCohort:
             zero_or_one(self.flags[flag], f"{self.name}: {flag}")
         probabilities(self.probability, self.name)
         if ENSEMBLE not in self.probability:
-            raise ValueError(f"{self.name}: no probability of the ensemble")
+            raise StudyError(f"{self.name}: no probability of the ensemble")
         if self.n_patients != (found := len(np.unique(self.patient_keys))):
-            raise ValueError(f"{self.name}: {found} patients in the rows, {self.n_patients} said")
+            raise StudyError(f"{self.name}: {found} patients in the rows, {self.n_patients} said")
         freeze(self.patient_keys, self.flags, self.is_measured, self.probability)
 
     @property
@@ -164,15 +165,15 @@ class OutcomeCohort:
         n = len(self.is_high)
         same_length(n, self.name, {"years": self.years, "event": self.event}, self.covariates)
         if self.n_patients != n:
-            raise ValueError(f"{self.name}: {n} rows of {self.n_patients} patients, one each wanted")
+            raise StudyError(f"{self.name}: {n} rows of {self.n_patients} patients, one each wanted")
         if not np.isfinite(self.years).all() or (self.years < 0).any():
-            raise ValueError(f"{self.name}: years must be known and not below 0")
+            raise StudyError(f"{self.name}: years must be known and not below 0")
         if self.are_causes_known and (len(self.event_names) != 2 or ANY_DEATH in self.event_names):
-            raise ValueError(f"{self.name}: names of two events with their causes wanted")
+            raise StudyError(f"{self.name}: names of two events with their causes wanted")
         if not self.are_causes_known and self.event_names != (ANY_DEATH,):
-            raise ValueError(f"{self.name}: without causes the event is {ANY_DEATH!r}")
+            raise StudyError(f"{self.name}: without causes the event is {ANY_DEATH!r}")
         if not np.isin(self.event, range(len(self.event_names) + 1)).all():
-            raise ValueError(f"{self.name}: events must be 0 to {len(self.event_names)}")
+            raise StudyError(f"{self.name}: events must be 0 to {len(self.event_names)}")
         freeze(self.is_high, self.years, self.event, self.covariates)
 
     @property
@@ -207,7 +208,7 @@ class MotionCohort:
 
     def __post_init__(self) -> None:
         if not set(self.measured) == set(self.generated) >= set(self.generated_sd):
-            raise ValueError(f"{self.name}: measured and generated motion must have the same names")
+            raise StudyError(f"{self.name}: measured and generated motion must have the same names")
         same_length(self.n_patients, self.name, self.measured, self.generated, self.generated_sd)
         freeze(self.measured, self.generated, self.generated_sd)
 

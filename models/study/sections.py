@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from models.study import page
 from models.study.comparison import compared
@@ -32,6 +33,13 @@ from models.study.tables_labelled import (
     reclassification_table,
     single_table,
     subgroup_table,
+)
+
+_CAUSES_KNOWN: Final = (
+    "Causes of death are known: each event competes with the other, and death of any cause is told beside."
+)
+_CAUSES_UNKNOWN: Final = (
+    "Causes of death are not known: this is death of any cause, and says nothing of heart failure."
 )
 
 
@@ -199,23 +207,17 @@ def _diseases(found: Diseases) -> Section:
 
 
 def _outcomes(found: Outcomes) -> Section:
-    known = (
-        "Causes of death are known: each event competes with the other; death of any cause is told beside."
-    )
-    if not found.are_causes_known:
-        known = (
-            "Causes of death are not known: this is death of any cause, and says nothing of heart failure."
-        )
-    return Section(
-        anchor="outcomes",
-        title="What became of the risk groups",
-        data=(found.cohort,),
-        body=(
-            page.paragraph(known),
+    if not found.comparisons:
+        told = [page.paragraph("One of the two risk groups is empty: there is nothing to compare.")]
+    else:
+        told = [
+            page.paragraph(_CAUSES_KNOWN if found.are_causes_known else _CAUSES_UNKNOWN),
             page.figure(draw_incidence(found)),
             page.table(rate_table(found)),
             page.table(hazard_table(found)),
-        ),
+        ]
+    return Section(
+        anchor="outcomes", title="What became of the risk groups", data=(found.cohort,), body=tuple(told)
     )
 
 

@@ -14,6 +14,7 @@ from models.study.calibration import Calibration, calibration
 from models.study.decision_curve import DecisionCurve, decision_curve
 from models.study.delong import Auc, PairedTest, auc_interval, paired_test
 from models.study.diseases import Diseases, judge_diseases
+from models.study.errors import StudyError
 from models.study.facts import CohortFacts
 from models.study.motion_error import MotionErrors, motion_errors
 from models.study.operating_point import OperatingPoint, operating_point
@@ -134,8 +135,8 @@ def run_study(inputs: StudyInputs) -> StudyResult:
 
     Raises
     ------
-    ValueError
-        When a labelled cohort lacks a class, or a followed-up one a risk group.
+    StudyError
+        When a labelled cohort lacks a class.
     """
     return StudyResult(
         bundle_version=inputs.bundle_version,
@@ -151,8 +152,16 @@ def run_study(inputs: StudyInputs) -> StudyResult:
 
 
 def judge_labelled(cohort: ScoredCohort, seed: int) -> LabelledResult:
-    """Judge a cohort with the phenotype's label."""
+    """Judge a cohort with the phenotype's label.
+
+    Raises
+    ------
+    StudyError
+        When it lacks those with, or those without the phenotype.
+    """
     label = cohort.label
+    if label.min() == label.max():
+        raise StudyError(f"{cohort.name}: all {len(label)} patients have the same label")
     ablations = (model for model in cohort.probability if model not in MODELS)
     probability = {model: cohort.probability[model] for model in (*MODELS, *ablations)}
     old, new = probability[FOUNDATION], probability[ENSEMBLE]

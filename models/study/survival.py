@@ -7,6 +7,7 @@ model by lifelines.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -33,8 +34,14 @@ class HazardRatio:
     adjusted_for: tuple[str, ...] = ()
 
 
+#: With fewer events in a group a ratio's interval is no normal one, if it is finite at all.
+_FEWEST_EVENTS: Final = 5
+
+
 def grays_test(years: FloatArray, event: Events, is_high: BoolArray) -> CurveTest:
     """Test whether the cumulative incidence of event 1 is the same in both groups, event 2 competing."""
+    if not (event == 1).any():
+        return CurveTest(name="Gray's test", chi2=0.0, p=1.0)
     from comprisk import gray_test
 
     found = gray_test(years, event, is_high.astype(int), cause=1)
@@ -43,9 +50,11 @@ def grays_test(years: FloatArray, event: Events, is_high: BoolArray) -> CurveTes
 
 def log_rank_test(years: FloatArray, event: Events, is_high: BoolArray) -> CurveTest:
     """Test whether any event happens at the same rate in both groups."""
+    happened = event > 0
+    if not happened.any():
+        return CurveTest(name="log-rank test", chi2=0.0, p=1.0)
     from lifelines.statistics import logrank_test
 
-    happened = event > 0
     found = logrank_test(years[is_high], years[~is_high], happened[is_high], happened[~is_high])
     return CurveTest(name="log-rank test", chi2=float(found.test_statistic), p=float(found.p_value))
 
@@ -61,9 +70,9 @@ def subdistribution_hazard(
     Returns
     -------
     HazardRatio or None
-        None where a group has no event 1 (no finite ratio), or where the fit does not converge.
+        None where a group has fewer than 5 events 1, or where the fit does not converge.
     """
-    if not _both_have(event == 1, is_high):
+    if not _enough(event == 1, is_high):
         return None
     from comprisk import FineGrayRegression
 
@@ -79,7 +88,7 @@ def cox_hazard(
 ) -> HazardRatio | None:
     """Cox's hazard ratio for any event (Efron's ties); the rest as :func:`subdistribution_hazard`."""
     happened = event > 0
-    if not _both_have(happened, is_high):
+    if not _enough(happened, is_high):
         return None
     from lifelines import CoxPHFitter
     from lifelines.exceptions import ConvergenceError
@@ -93,8 +102,8 @@ def cox_hazard(
     return _ratio("hazard (Cox)", fit.params_["x0"], fit.standard_errors_["x0"], adjust_for)
 
 
-def _both_have(happened: BoolArray, is_high: BoolArray) -> bool:
-    return bool(happened[is_high].any() and happened[~is_high].any())
+def _enough(happened: BoolArray, is_high: BoolArray) -> bool:
+    return min(int(happened[is_high].sum()), int(happened[~is_high].sum())) >= _FEWEST_EVENTS
 
 
 def _columns(is_high: BoolArray, adjust_for: Mapping[str, FloatArray]) -> FloatArray:

@@ -177,7 +177,7 @@ def _incidence_curves(panel: Axes, each: EventComparison) -> None:
         ("high risk", each.curve_high, HIGH),
         ("low risk", each.curve_low, LOW),
     )
-    last = each.curve_high.years[-1]
+    last = each.curve_high.years[-1] or 1.0
     panel.axvline(each.horizon_years, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
     for name, curve, colour in curves:
         panel.fill_between(curve.years, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)

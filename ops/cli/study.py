@@ -1,0 +1,149 @@
+"""``diastole study``: every row of the published study's results, on simulated cohorts or on a site's own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from ops.cli.console import err, out
+from ops.cli.setup import prepared
+from ops.cli.training_setup import WorkersOption, say
+from schemas.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.study.inputs import StudySources
+    from models.study.marks import Mark
+    from models.study.study import StudyInputs
+
+_VERDICT: Final = {True: ("met", "green"), False: ("MISSED", "bold red"), None: ("not known", "yellow")}
+
+DevelopmentOption = Annotated[
+    Path | None,
+    typer.Option("--development", help="Folder of a paired ECG–echo cohort to judge out of fold."),
+]
+ExternalOption = Annotated[
+    Path | None,
+    typer.Option("--external", help="Folder of another, for the bundle as it is; needs --development."),
+]
+EchoNextOption = Annotated[Path | None, typer.Option("--echonext", help="Folder of EchoNext.")]
+Code15Option = Annotated[Path | None, typer.Option("--code15", help="Folder of CODE-15 %.")]
+
+
+def study(
+    bundle: Annotated[
+        Path | None, typer.Option(help="A bundle folder; default DIASTOLE_BUNDLE or the shipped one.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="Where the report goes, and what was scored; default in DIASTOLE_HOME."),
+    ] = None,
+    development: DevelopmentOption = None,
+    external: ExternalOption = None,
+    echonext: EchoNextOption = None,
+    code15: Code15Option = None,
+    workers: WorkersOption = 2,
+    quick: Annotated[bool, typer.Option("--quick", help="Some hundreds of simulated ECGs each.")] = False,
+) -> None:
+    """Judge a bundle by every row of the published study.
+
+    Without a path on simulated cohorts of the published sizes; with any, on what is given and on nothing
+    simulated beside it. What was scored is kept: interrupted, the same command goes on. Writes study.html,
+    which needs no other file, and study.json. A mark that is missed is said and is no failure: exit code 0.
+
+    Example: diastole study --development our-lab --external their-lab --code15 code-15 --out studies/ours
+    """
+    # Imported here: torch takes seconds, and other commands do without.
+    from models.bundle import DEFAULT_BUNDLE, load_bundle
+    from models.study.inputs import gather
+    from ops.training_progress import shown_progress
+
+    settings = prepared()
+    sources = chosen_sources(development, external, echonext, code15, is_quick=quick)
+    judged = load_bundle(bundle or settings.bundle or DEFAULT_BUNDLE)
+    into = folder or settings.home.resolve() / "study" / judged.version
+    with shown_progress(err()) as progress:
+        inputs = gather(judged, sources, into / "scored", workers=workers, progress=progress)
+    report(inputs, into)
+
+
+def report(inputs: "StudyInputs", folder: Path) -> None:
+    """Judge scored cohorts, write both files and print the marks; one that is missed is said."""
+    from models.study.marks import marks
+    from models.study.report import write_report
+    from models.study.study import run_study
+
+    with err().status("judging"):
+        result = run_study(inputs)
+        paths = write_report(inputs, result, folder)
+    reached = marks(result)
+    out().print(marks_table(inputs.bundle_version, reached))
+    for line in (*verdict(reached), *(f"written to {path}" for path in paths)):
+        say(line)
+
+
+def marks_table(bundle_version: str, reached: "Sequence[Mark]") -> Table:
+    """Show each mark with what was found, and of what data."""
+    from models.study.tables import mark_found
+
+    table = Table(title=f"study of bundle {bundle_version}", title_justify="left", box=SIMPLE_HEAD)
+    for heading, side in (("mark", "left"), ("data", "left"), ("wanted", "right"), ("found", "right")):
+        table.add_column(heading, justify="right" if side == "right" else "left")
+    table.add_column("")
+    for mark in reached:
+        said, style = _VERDICT[mark.is_met]
+        table.add_row(mark.name, mark.cohort.heading, mark.wanted, mark_found(mark), Text(said, style=style))
+    return table
+
+
+def verdict(reached: "Sequence[Mark]") -> tuple[str, ...]:
+    """Say in words how many marks are met, and whether the data were of patients."""
+    from models.study.json_form import SIMULATED_WARNING
+
+    met, missed = (sum(mark.is_met is which for mark in reached) for which in (True, False))
+    unknown = len(reached) - met - missed
+    parts = [f"{met} of {len(reached)} marks met", f"{missed} MISSED" if missed else "none missed"]
+    parts += [f"{unknown} not known"] if unknown else []
+    warning = (SIMULATED_WARNING,) if any(mark.cohort.is_simulated for mark in reached) else ()
+    return (", ".join(parts), *warning)
+
+
+def chosen_sources(
+    development: Path | None,
+    external: Path | None,
+    echonext: Path | None,
+    code15: Path | None,
+    *,
+    is_quick: bool,
+) -> "StudySources":
+    """Open what is to be judged: what is given, or else simulated cohorts.
+
+    Raises
+    ------
+    ConfigurationError
+        When the options contradict each other, or a cohort is not as its layout says.
+    """
+    from models.study.inputs import StudySources, simulated_study
+
+    if not any((development, external, echonext, code15)):
+        return simulated_study(is_quick=is_quick)
+    if is_quick:
+        raise ConfigurationError("--quick is for simulated cohorts: leave it out where paths are given")
+    if external and not development:
+        raise ConfigurationError(
+            "--external needs --development: what the ensemble is compared with is fitted there"
+        )
+    from models.cohorts.code15 import Code15
+    from models.cohorts.echonext import EchoNext
+    from models.cohorts.paired import PairedCohort
+
+    return StudySources(
+        development=PairedCohort(development) if development else None,
+        external=PairedCohort(external) if external else None,
+        diseases=EchoNext(echonext) if echonext else None,
+        outcomes=Code15(code15, first_exam_only=True) if code15 else None,
+    )
