@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
@@ -23,13 +23,14 @@ CHUNK_ROWS: Final = 256
 
 def prepared_in_order(
     source: RowSource, start: int, *, workers: int, chunk_rows: int = CHUNK_ROWS
-) -> Iterator[PreparedRows]:
+) -> Generator[PreparedRows, None, None]:
     """Prepare the rows of a source from ``start`` on, chunk by chunk, in order.
 
     Parameters
     ----------
     workers : int
-        Processes; with 1 the work is done in this one. At most one chunk more than there are workers waits.
+        Processes; with 1 the work is done in this one. At most one chunk more than there are workers waits;
+        closing the generator ends them.
 
     Raises
     ------
@@ -45,7 +46,9 @@ def prepared_in_order(
     return _by_workers(source, chunks, min(workers, max(len(chunks), 1)))
 
 
-def _by_workers(source: RowSource, chunks: list[tuple[int, int]], workers: int) -> Iterator[PreparedRows]:
+def _by_workers(
+    source: RowSource, chunks: list[tuple[int, int]], workers: int
+) -> Generator[PreparedRows, None, None]:
     # Not forked from this process, whose threads may hold locks, but from a fresh one, which imports once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", prepare.__module__])

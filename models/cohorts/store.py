@@ -15,7 +15,7 @@ instant goes on from there and gives the same files.
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -87,8 +87,9 @@ def featurize_cohort(
         state = _begun(folder, source)
         if not state.is_complete:
             if state.n_done < state.n_rows:
-                chunks = prepared_in_order(source, state.n_done, workers=workers, chunk_rows=chunk_rows)
-                state = _add_rows(chunks, folder, state, progress)
+                prepared = prepared_in_order(source, state.n_done, workers=workers, chunk_rows=chunk_rows)
+                with closing(prepared) as chunks:
+                    state = _add_rows(chunks, folder, state, progress)
             _complete(folder, state)
     return open_cohort(folder)
 
@@ -192,11 +193,16 @@ def _writers(folder: Path, n_kept: int, n_outcomes: int) -> dict[str, NpyWriter]
 
 def _commit(folder: Path, state: StoreState, rows: PreparedRows, writers: dict[str, NpyWriter]) -> StoreState:
     """Append rows. Only what ``cohort.json`` says is there counts: it is written last."""
-    for name, writer in writers.items():
-        writer.append(_texts(rows, name) if name in TEXTS else getattr(rows, name))
-        writer.sync()
     after = state.after(rows.stop, len(rows.source_rows), rows.outcome_names, rows.left_out)
-    write_state(folder, after)
+    try:
+        for name, writer in writers.items():
+            writer.append(_texts(rows, name) if name in TEXTS else getattr(rows, name))
+            writer.sync()
+        write_state(folder, after)
+    except OSError as error:
+        raise CohortError(
+            f"{folder} cannot be written to ({error.strerror}): make room, and run the same again to go on"
+        ) from error
     return after
 
 

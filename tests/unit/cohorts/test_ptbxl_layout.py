@@ -2,6 +2,7 @@
 
 import csv
 import pickle
+import shutil
 import tracemalloc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -95,11 +96,19 @@ def write_tables(folder: Path, lines: Sequence[Mapping[str, str]], columns: Sequ
     (folder / "scp_statements.csv").write_text(STATEMENTS)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_tables(tmp_path, LINES)
+@pytest.fixture(scope="module")
+def as_published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    whole = tmp_path_factory.mktemp("ptbxl")
+    write_tables(whole, LINES)
     for each in LINES:
-        write_record(tmp_path, int(each["ecg_id"]), signal_mv(int(each["ecg_id"])))
+        write_record(whole, int(each["ecg_id"]), signal_mv(int(each["ecg_id"])))
+    return whole
+
+
+@pytest.fixture
+def folder(as_published: Path, tmp_path: Path) -> Path:
+    """Give a copy to this test alone, to spoil."""
+    shutil.copytree(as_published, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

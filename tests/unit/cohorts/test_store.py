@@ -3,9 +3,11 @@
 import json
 import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -355,3 +357,20 @@ def test_memory_does_not_grow_with_the_cohort(tmp_path: Path) -> None:
         return highest
 
     assert peak(80) - peak(16) < 8 * 90_000
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Let no file grow beyond six ECGs and some, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6 * 90_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_told(tmp_path: Path, small_files: None) -> None:
+    with pytest.raises(CohortError, match=r"cannot be written to \(File too large\): make room"):
+        featurize_cohort(Rows(), tmp_path, chunk_rows=4)
+    state = stored_state(tmp_path)
+    assert state is not None
+    assert state.n_done == 8  # two chunks, of which six ECGs were kept; from there it goes on
