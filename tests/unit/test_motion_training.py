@@ -78,7 +78,7 @@ def cohort(n: int, seed: int) -> Cohort:
 
 @pytest.fixture(scope="module")
 def train() -> Cohort:
-    return cohort(320, 1)
+    return cohort(256, 1)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def task(train: Cohort, held_out: Cohort) -> Callable[[MotionTraining], MotionTa
 
 @pytest.fixture(scope="module")
 def trained(train: Cohort, held_out: Cohort) -> tuple[MotionGenerator, list[dict[str, float]]]:
-    plan = replace(TINY, epochs=14)
+    plan = replace(TINY, batch_size=16)
     made, result = train_motion(SMALL, plan, train, held_out, seed=5, device=CPU, run=None, progress=silent)
     return made, list(result.curve)
 
