@@ -81,7 +81,9 @@ _PAPER: Final = """
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
   nav { display: none; }
-  h2, h3, caption { break-after: avoid; }
+  h1, h2, h3 { break-inside: avoid; break-after: avoid; }
+  h2 + p, h3 + p { break-after: avoid; }
+  caption { break-after: avoid; }
   h2 { margin-top: 1.5rem; }
   figure, tr, .tiles li { break-inside: avoid; }
   .scroll { overflow: visible; }

@@ -10,7 +10,7 @@ from models.study.marks import Mark, marks
 from models.study.scored import ENSEMBLE, FOUNDATION
 from models.study.sections import sections
 from models.study.study import StudyInputs, StudyResult
-from models.study.wording import estimate, number, p_value, percent
+from models.study.wording import NO_BREAK, estimate, number, p_value, percent
 
 HTML_NAME: Final = "study.html"
 JSON_NAME: Final = "study.json"
@@ -138,7 +138,7 @@ def _tiles(result: StudyResult, reached: Sequence[Mark]) -> Iterator[tuple[str, 
     yield f"{sum(each.is_met is True for each in reached)} of {len(reached)}", said
     for of in result.labelled:
         more = of.beyond[FOUNDATION]
-        gain = f"{estimate(more.difference)} above foundation only, p {p_value(more.p)}"
+        gain = f"{estimate(more.difference)} above foundation only, p{NO_BREAK}{p_value(more.p)}"
         yield number(of.aucs[ENSEMBLE].auc.value), f"AUC of the ensemble, {of.cohort.heading}; {gain}"
     if result.outcomes and result.outcomes.comparisons:
         first = result.outcomes.comparisons[0]
