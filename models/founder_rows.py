@@ -63,7 +63,8 @@ def preprocess(ecgs: npt.NDArray[Any], recipe: Recipe, n_threads: int) -> _Float
 
     def run(first: int) -> None:
         piece = slice(first, first + _ECGS_OF_A_PIECE)
-        _preprocess_piece(ecgs[piece], recipe, normalised[piece])
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities become NaN, as promised
+            _preprocess_piece(ecgs[piece], recipe, normalised[piece])
 
     firsts = range(0, len(ecgs), _ECGS_OF_A_PIECE)
     n_threads = min(n_threads, len(firsts))

@@ -62,7 +62,8 @@ def medians_of_rows(rows: _Float32s, medians: _Float32s, half: int) -> None:
     ranks, counts = np.empty(n_padded, np.int32), np.empty((3, _N_BUCKETS), np.int32)
     words = np.empty((n_padded >> 6) + 1, np.uint64)
     for r in range(len(rows)):
-        padded[half : half + n] = rows[r]
+        for i in range(n):
+            padded[half + i] = rows[r, i]
         _sort(padded, pairs, spare, counts)
         for rank in range(n_padded):
             i = pairs[rank] & _INDEX

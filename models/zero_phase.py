@@ -2,8 +2,8 @@
 
 What scipy's ``filtfilt`` does to a signal of fixed length, odd padding and initial states included, is
 linear. Inside the signal it obeys the same difference equation as the circular filter of the spectrum, so
-the two differ by free responses alone: for a notch and a band-pass of order 4 these are 20, ten from each end.
-How much there is of each is linear in the signal too. Thus, exactly, and without recursion:
+the two differ by free responses alone: 20 for a notch and a band-pass of order 4, ten from each end. How much
+there is of each is linear in the signal too. Thus, exactly, and without recursion:
 
     filtered(x) = irfft(response · rfft(x)) + (x · weigh) · free
 
