@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.cohorts.errors import CohortError
+from models.cohorts.paired_writer import write_paired
+from models.cohorts.rows import CohortEcg, RowSource
+from models.training.paired_sources import DEVELOPMENT, EXTERNAL, MOTION, UNLABELLED, paired_sources
+from schemas.leads import LEADS_8
+
+CURVES = np.ones((2, 128), dtype=np.float32)
+
+
+def row(i: int, patient: int, *, doppler: bool = True, label: float = 1.0, split: str = "") -> CohortEcg:
+    return CohortEcg(
+        key=f"E{i}",
+        patient_key=f"P{patient}",
+        samples=np.zeros((8, 1000), dtype=np.int16),
+        sample_rate_hz=100.0,
+        lead_names=LEADS_8,
+        uv_per_unit=5.0,
+        split=split,
+        outcomes={"is_high_risk": label},
+        velocities_cm_s=CURVES if doppler else None,
+    )
+
+
+def written(folder: Path, rows: list[CohortEcg]) -> Path:
+    write_paired(folder, rows, name="Lab", is_simulated=False)
+    return folder
+
+
+def patients(source: RowSource | None) -> set[str]:
+    assert source is not None
+    return {source[i].patient_key for i in range(len(source))}
+
+
+def test_patients_without_splits_are_dealt_and_no_label_is_seen_twice(tmp_path: Path) -> None:
+    rows = [row(i, i // 2, label=float(i % 3 == 0)) for i in range(800)]
+    sources = paired_sources(written(tmp_path, rows), seed=1)
+    parts = [patients(each) for each in (sources.doppler, sources.development, sources.external)]
+    assert [len(part) for part in parts] == [200, 140, 60]
+    assert len(set.union(*parts)) == 400
+    assert patients(sources.registry) == parts[0]
+    assert not sources.is_simulated
+    assert "Lab" in sources.what
+    assert patients(paired_sources(tmp_path, seed=2).doppler) != parts[0]
+    assert patients(paired_sources(tmp_path, seed=1).doppler) == parts[0]
+
+
+def test_rows_without_curve_or_label_teach_only_the_encoder(tmp_path: Path) -> None:
+    rows = [row(i, i // 2, label=1.0 if i % 2 else np.nan, doppler=bool(i % 2)) for i in range(800)]
+    sources = paired_sources(written(tmp_path, rows), seed=1)
+    for source in (sources.doppler, sources.development):
+        assert len(source) == len(patients(source))
+    assert len(sources.registry) == 2 * len(patients(sources.registry))
+
+
+def test_splits_that_name_the_parts_count(tmp_path: Path) -> None:
+    names = [UNLABELLED, MOTION, DEVELOPMENT, EXTERNAL, "set aside"]
+    rows = [row(i, i, split=names[i % 5]) for i in range(300)]
+    sources = paired_sources(written(tmp_path, rows), seed=1)
+    found = (sources.registry, sources.doppler, sources.development, sources.external)
+    for source, wanted in zip(found, ({0, 1}, {1}, {2}, {3}), strict=True):
+        assert patients(source) == {f"P{i}" for i in range(300) if i % 5 in wanted}
+
+
+def test_cohort_whose_own_splits_leave_nobody_outside_has_no_external_part(tmp_path: Path) -> None:
+    rows = [row(i, i, split=(MOTION, DEVELOPMENT)[i % 2]) for i in range(100)]
+    assert paired_sources(written(tmp_path, rows), seed=1).external is None
+
+
+def test_cohort_that_leaves_a_part_with_too_few_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="ECGs of the part motion have tissue Doppler, 50 are needed"):
+        paired_sources(written(tmp_path / "few", [row(i, i) for i in range(40)]), seed=1)
+    rows = [row(i, i, split=(MOTION, DEVELOPMENT)[i % 2], label=np.nan) for i in range(120)]
+    with pytest.raises(CohortError, match="0 ECGs of the part development have a value of is_high_risk"):
+        paired_sources(written(tmp_path / "one", rows), seed=1)
