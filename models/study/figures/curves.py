@@ -185,7 +185,8 @@ def _incidence_curves(panel: Axes, each: EventComparison) -> None:
         panel.text(last, curve.incidence[-1], f" {name}", color=colour, va="center", fontsize=9.5)
     said = f"{each.test.name}: p {p_value(each.test.p)}"
     panel.text(0.03, 0.97, said, transform=panel.transAxes, va="top", fontsize=9)
-    top = 1.15 * max(curve.incidence[-1] for _, curve, _ in curves) or 1.0
+    highest = [1.15 * curve.incidence[-1] for _, curve, _ in curves]
+    top = float(np.nanmax([*highest, *(1.02 * each for _, curve, _ in curves for each in curve.high)])) or 1.0
     panel.set(xlim=(0, last), ylim=(0, top), xlabel="years", ylabel="cumulative incidence")
     panel.set_xticks(range(len(each.curve_high.at_risk)))
     panel.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))

@@ -114,7 +114,11 @@ def draw_diseases(diseases: Diseases) -> Drawn:
                 if ENSEMBLE in areas:
                     _interval(panel, areas[ENSEMBLE].auc, row + _beside(which, 2), which)
         _rows(panel, [f"{each.title} ({count(each.n_with)})" for each in rows], top=-1.4)
-        panel.set(xlim=(0.45, 1.0), xlabel="AUC of the high-risk probability for the disease")
+        lows = [
+            areas[ENSEMBLE].auc.low for each in rows for areas in (each.all_rows, each.measured_rows) if areas
+        ]
+        lowest = min([0.45, *(low - 0.01 for low in lows)])
+        panel.set(xlim=(lowest, 1.0), xlabel="AUC of the high-risk probability for the disease")
         _legend(figure, ["all ECGs, not measured counted as not there", "measured ECGs only"], columns=2)
         return drawn(
             figure,
