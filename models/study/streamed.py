@@ -23,7 +23,9 @@ from models.training.checkpoint import write_atomically
 from models.training.progress import Progress
 
 #: Pieces whose scores are written as one file: about 8 000 ECGs, half a minute of work to lose.
-_PIECES_A_FILE: Final = 32
+_CHUNKS_A_FILE: Final = 32
+Piece = dict[str, npt.NDArray[Any]]
+
 _ARRAYS: Final = ("patient_keys", "probability", "features", "outcomes")
 
 
@@ -53,7 +55,14 @@ class ScoredRows:
 
 
 def score_rows(
-    bundle: Bundle, source: RowSource, folder: Path, workers: int, progress: Progress
+    bundle: Bundle,
+    source: RowSource,
+    folder: Path,
+    workers: int,
+    progress: Progress,
+    *,
+    chunk_rows: int = CHUNK_ROWS,
+    chunks_a_file: int = _CHUNKS_A_FILE,
 ) -> ScoredRows:
     """Score a source, or go on where that was interrupted; memory holds a few pieces at a time.
 
@@ -66,20 +75,21 @@ def score_rows(
     """
     kept_in = folder / _identity(bundle, source)
     kept_in.mkdir(parents=True, exist_ok=True)
-    rows_a_file = _PIECES_A_FILE * CHUNK_ROWS
+    rows_a_file = chunks_a_file * chunk_rows
     n_files = -(-len(source) // rows_a_file)
-    done = next((i for i in range(n_files) if not (kept_in / f"{i:05d}.npz").exists()), n_files)
-    waiting: list[dict[str, np.ndarray]] = []
-    for piece in prepared_in_order(source, done * rows_a_file, workers=workers):
+    paths = [kept_in / f"{i:05d}.npz" for i in range(n_files)]
+    done = next((i for i, path in enumerate(paths) if not path.exists()), n_files)
+    waiting: list[Piece] = []
+    for piece in prepared_in_order(source, done * rows_a_file, workers=workers, chunk_rows=chunk_rows):
         waiting.append(_scored(bundle, piece))
         progress(f"score {source.provenance.name}", piece.stop / len(source))
         if piece.stop % rows_a_file == 0 or piece.stop == len(source):
-            _keep(kept_in / f"{(piece.stop - 1) // rows_a_file:05d}.npz", waiting)
+            _keep(paths[(piece.stop - 1) // rows_a_file], waiting)
             waiting = []
-    return _collected([kept_in / f"{i:05d}.npz" for i in range(n_files)])
+    return _collected(paths)
 
 
-def _scored(bundle: Bundle, piece: PreparedRows) -> dict[str, np.ndarray]:
+def _scored(bundle: Bundle, piece: PreparedRows) -> Piece:
     cohort = Cohort(
         keys=np.array(piece.texts["key"], dtype=np.str_),
         patient_keys=np.array(piece.texts["patient_key"], dtype=np.str_),
@@ -99,7 +109,7 @@ def _scored(bundle: Bundle, piece: PreparedRows) -> dict[str, np.ndarray]:
     }
 
 
-def _keep(path: Path, pieces: list[dict[str, np.ndarray]]) -> None:
+def _keep(path: Path, pieces: list[Piece]) -> None:
     """Write pieces as one file, whole or not at all."""
     joined: dict[str, Any] = {
         name: np.concatenate([piece[name] for piece in pieces]) for name in (*_ARRAYS, "left_out")
