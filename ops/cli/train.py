@@ -1,10 +1,13 @@
 """``diastole train``: from a cohort to a bundle."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from rich.table import Table
 
+from ops.cli.console import out
 from ops.cli.training_setup import (
     DeviceOption,
     OutOption,
@@ -14,13 +17,18 @@ from ops.cli.training_setup import (
     ThreadsOption,
     WorkersOption,
     data_identity,
-    flat,
     opened_run,
     print_metrics,
     say,
     shown_run,
     training_device,
 )
+
+if TYPE_CHECKING:
+    from models.manifest import Performance
+
+#: Shown of each model; subgroups are in the model card.
+_SHOWN: Final = ("auc", "brier", "calibration_slope", "sensitivity", "specificity")
 
 
 def train(
@@ -48,7 +56,6 @@ def train(
     from models.training.recipe import Machine, train_bundle
     from models.training.run_folder import RunConfiguration
     from models.training.sources import simulated_sources
-    from ops.rendering import plain
 
     machine = Machine(device=training_device(device, threads), workers=workers)
     plan = training_plan(seed, quick=quick)
@@ -59,6 +66,25 @@ def train(
     with shown_run(run) as progress:
         trained = train_bundle(plan, sources, run, machine, progress)
     manifest = trained.manifest
-    print_metrics(f"bundle {manifest.bundle_version}", flat(plain(manifest.performance)))
+    out().print(performance_table(manifest.performance))
+    if manifest.motion_error:
+        print_metrics("error of the synthetic motion", manifest.motion_error)
+    say(f"bundle {manifest.bundle_version}, threshold {manifest.threshold.probability}")
     say(f"bundle in {trained.folder}")
     say(f"sha256 {manifest.sha256}")
+
+
+def performance_table(performance: "Iterable[Performance]") -> Table:
+    """Show how each model did on each cohort as a whole."""
+    table = Table(box=None, title="performance", title_justify="left")
+    for name in ("cohort", "model", "n", "events", *_SHOWN):
+        table.add_column(name.replace("_", " "))
+    for row in performance:
+        if row.subgroup == "all":
+            numbers = [_number(getattr(row, name)) for name in _SHOWN]
+            table.add_row(row.cohort, row.model, str(row.n), str(row.events), *numbers)
+    return table
+
+
+def _number(found: float | None) -> str:
+    return "–" if found is None else f"{found:.3f}"

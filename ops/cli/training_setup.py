@@ -100,17 +100,6 @@ def print_metrics(title: str, metrics: Mapping[str, float | None]) -> None:
     out().print(table)
 
 
-def flat(found: object, name: str = "") -> dict[str, float | None]:
-    """Name every number in nested mappings, and leave out what is none.
-
-    >>> flat({"auc": {"low": 0.8, "how": "DeLong"}, "n": 3})
-    {'auc low': 0.8, 'n': 3}
-    """
-    if isinstance(found, Mapping):
-        return {k: v for key, part in found.items() for k, v in flat(part, f"{name} {key}".strip()).items()}
-    return {name: found} if isinstance(found, int | float) or found is None else {}
-
-
 def say(line: str) -> None:
     """Print one line of the result, whatever is in it."""
     out().print(line, markup=False, soft_wrap=True)

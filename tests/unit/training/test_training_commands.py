@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,9 +7,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 from unit.training.files import write_ecgs
 
+from models.manifest import Performance
 from models.training.run_folder import RunFolderError
 from ops.cli import main as cli
-from ops.cli.training_setup import flat
+from ops.cli.train import performance_table
 from ops.training_progress import shown_progress
 from schemas.errors import ConfigurationError
 
@@ -88,5 +90,11 @@ def test_progress_on_a_terminal_is_a_bar() -> None:
     assert "encoder, [odd] loss 0.5" in console.export_text()
 
 
-def test_numbers_are_found_wherever_they_lie() -> None:
-    assert flat({"a": {"b": 1, "c": "x", "d": None}, "e": [1], "f": 2.5}) == {"a b": 1, "a d": None, "f": 2.5}
+def test_performance_is_shown_of_whole_cohorts() -> None:
+    whole = Performance(cohort="development", subgroup="all", model="ensemble", n=100, events=30, auc=0.8765)
+    console = Console(record=True, width=120)
+    console.print(performance_table([whole, replace(whole, subgroup="women", auc=0.111)]))
+    shown = console.export_text()
+    assert "0.876" in shown
+    assert "–" in shown
+    assert "0.111" not in shown
