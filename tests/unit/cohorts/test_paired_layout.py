@@ -21,6 +21,7 @@ from models.cohorts.paired_writer import write_paired
 from models.cohorts.rows import CohortEcg, RowSource
 from models.cohorts.simulated_cohorts import development, registry
 from models.cohorts.store import featurize_cohort
+from models.cohorts.subset import SubsetRows
 from schemas.recorded import Sex
 
 SAID: dict[str, Any] = {
@@ -423,3 +424,17 @@ def test_another_version_of_the_table_is_another_cohort(folder: Path) -> None:
     assert changed != before
     write_json(folder, SAID | {"uv_per_unit": 5})
     assert PairedCohort(folder).provenance not in (before, changed)
+
+
+def test_a_subset_is_a_source_of_its_own(folder: Path) -> None:
+    whole = PairedCohort(folder)
+    subset = SubsetRows(whole, [2, 0], "those with curves")
+    assert [ecg.key for ecg in all_of(subset)] == ["b1", "a1"]
+    assert subset.provenance.left_out == {"not chosen": 2}
+    assert subset.provenance.details.startswith("those with curves of: ")
+    assert subset.provenance != whole.provenance
+    for i in (2, -1):
+        with pytest.raises(IndexError):
+            subset[i]
+    with pytest.raises(IndexError, match="rows of 4 reach from 0 to 4"):
+        SubsetRows(whole, [0, 4], "wrong")
