@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt bench clean pins redis
+.PHONY: help demo test check fmt bench train study clean pins redis
 
 help:
 	@echo "make demo         run the whole path on the embedded broker and Redis; KEEP=1 keeps it running"
@@ -21,6 +21,8 @@ help:
 	@echo "make check        lint, format, types, import directions"
 	@echo "make fmt          format and fix what can be fixed"
 	@echo "make bench        ECGs a second and latencies on this machine"
+	@echo "make train        train the bundle that is shipped, from its simulated cohorts"
+	@echo "make study        every row of the published study, on simulated cohorts of its sizes"
 	@echo "make clean        remove run data, downloaded jars and caches; the virtual environment stays"
 	@echo "make pins         renew constraints.txt within the ranges of pyproject.toml"
 
@@ -29,6 +31,14 @@ demo: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/diastole bench
+	$(BIN)/diastole bench --preprocessing
+
+# Both go on where they were interrupted; what they made lies in .diastole/runs and .diastole/study.
+train: $(INSTALLED)
+	$(BIN)/diastole train --resume
+
+study: $(INSTALLED)
+	$(BIN)/diastole study
 
 test: check redis $(COMPOSE_SPEC)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

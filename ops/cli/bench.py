@@ -40,6 +40,9 @@ def bench(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Where results go; default bench.json in DIASTOLE_HOME.")
     ] = None,
+    preprocessing: Annotated[
+        bool, typer.Option("--preprocessing", help="Only ECGFounder's preprocessing: as published, and ours.")
+    ] = False,
 ) -> None:
     """Measure ECGs a second and latencies, by stage.
 
@@ -47,6 +50,9 @@ def bench(
     workers; arrivals are Poisson and do not wait for the pipeline (open loop). Exit code 1 when ECGs were
     lost; a rate that is not sustained is said so and is no failure.
     """
+    if preprocessing:
+        _bench_preprocessing()
+        return
     # Imported here: drawing ECGs takes scipy, which other commands need not wait for.
     from ops.bench import BenchPlan, run_bench
     from ops.bench.report import machine, print_report, write_json
@@ -64,6 +70,14 @@ def bench(
     out().print(f"written to {path}", markup=False, soft_wrap=True)
     if any(result.lost for result in results):
         raise typer.Exit(code=1)
+
+
+def _bench_preprocessing() -> None:
+    from ops.bench.preprocessing import compare, table_of
+
+    with err().status("preprocessing the same ECGs in four ways"):
+        comparison = compare()
+    out().print(table_of(comparison))
 
 
 def parse_rates(text: str) -> tuple[float, ...]:
