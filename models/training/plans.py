@@ -11,9 +11,16 @@ _QUICK_HEADS: Final = 5
 _QUICK_SIZES: Final = Sizes(registry=QUICK_ECGS, doppler=400, development=200, external=100)
 
 
-def training_plan(seed: int, *, quick: bool = False) -> TrainingPlan:
-    """Return the plan under a seed; a quick one gives a bundle that is good for nothing else."""
+def training_plan(seed: int, *, bundle_version: str | None = None, quick: bool = False) -> TrainingPlan:
+    """Return the plan under a seed; a quick one gives a bundle that is good for nothing else.
+
+    Parameters
+    ----------
+    bundle_version : str, optional
+        Names the bundle; default that of the shipped one.
+    """
     plan = replace(TrainingPlan(), seed=seed, pretraining=pretraining_plan(seed, quick=quick))
+    plan = replace(plan, bundle_version=bundle_version or plan.bundle_version)
     if not quick:
         return plan
     return replace(

@@ -36,6 +36,10 @@ def train(
         Path | None, typer.Option(help="Folder of a paired ECG–echo cohort; default a simulated one.")
     ] = None,
     run_path: OutOption = None,
+    bundle_version: Annotated[
+        str | None,
+        typer.Option(help="Names the bundle in every assessment; default after the cohort's folder."),
+    ] = None,
     resume: ResumeOption = False,
     seed: SeedOption = 1,
     device: DeviceOption = None,
@@ -58,7 +62,8 @@ def train(
     from models.training.sources import simulated_sources
 
     machine = Machine(device=training_device(device, threads), workers=workers)
-    plan = training_plan(seed, quick=quick)
+    version = bundle_version or (f"{cohort.resolve().name}-1" if cohort else None)
+    plan = training_plan(seed, bundle_version=version, quick=quick)
     sources = paired_sources(cohort, seed) if cohort else simulated_sources(plan.sizes, seed)
     identity = data_identity(sources.by_name())
     configuration = RunConfiguration(command="train", plan=plan, seed=seed, data_hash=identity)

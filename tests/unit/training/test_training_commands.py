@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from unit.training.files import write_ecgs
 
 from models.manifest import Performance
+from models.training.plans import training_plan
 from models.training.run_folder import RunFolderError
 from ops.cli import main as cli
 from ops.cli.train import performance_table
@@ -98,3 +99,11 @@ def test_performance_is_shown_of_whole_cohorts() -> None:
     assert "0.876" in shown
     assert "–" in shown
     assert "0.111" not in shown
+
+
+def test_quick_plan_is_smaller_and_says_so() -> None:
+    usual, quick = training_plan(3), training_plan(3, bundle_version="lab-1", quick=True)
+    assert (usual.seed, usual.pretraining.loop.seed, quick.pretraining.loop.seed) == (3, 3, 3)
+    assert (usual.bundle_version, quick.bundle_version) == ("simulated-2", "lab-1-quick")
+    assert quick.sizes.registry < usual.sizes.registry
+    assert quick.pretraining.loop.epochs < usual.pretraining.loop.epochs
