@@ -1,8 +1,8 @@
 """Measurements of tissue-Doppler curves: velocities, displacement, isovolumic and ejection times.
 
-Definitions follow the recommendations for pulsed-wave tissue Doppler of the mitral annulus (Nagueh et al.,
-JASE 2016;29:277; Haluska et al., Eur J Echocardiogr 2006) and, for the performance index, Tei (J Cardiol
-1995;26:357) on tissue Doppler, where all of it is read from one beat.
+Peak velocities follow the recommendations for pulsed-wave tissue Doppler of the mitral annulus (Nagueh et al.,
+JASE 2016;29:277), the performance index Tei (J Cardiol 1995;26:357), here with all times read from one
+tissue-Doppler beat. Where a wave begins and ends is our own definition (:mod:`models.motion_waves`).
 """
 
 from typing import Final
