@@ -1,7 +1,7 @@
 """Measurements of tissue-Doppler curves: velocities, displacement, isovolumic and ejection times.
 
-Peak velocities follow the recommendations for pulsed-wave tissue Doppler of the mitral annulus (Nagueh et al.,
-JASE 2016;29:277), the performance index Tei (J Cardiol 1995;26:357), here with all times read from one
+Peak velocities follow the recommendations for pulsed-wave tissue Doppler of the mitral annulus (Nagueh et
+al., JASE 2016;29:277), the performance index Tei (J Cardiol 1995;26:357), here with all times read from one
 tissue-Doppler beat. Where a wave begins and ends is our own definition (:mod:`models.motion_waves`).
 """
 
