@@ -1,6 +1,7 @@
 """An encoder in a run folder: written whole, read back, and used to embed a cohort."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -36,8 +37,12 @@ def read_encoder(run: RunFolder, config: EncoderConfig, name: str = ENCODER_FILE
     RunFolderError
         When it is missing, damaged, or of another size.
     """
+    return load_encoder(run.path / name, config)
+
+
+def load_encoder(path: Path, config: EncoderConfig) -> Net1D:
+    """Load an encoder's weights; as :func:`read_encoder`."""
     encoder = Net1D(config)
-    path = run.path / name
     try:
         encoder.load_state_dict(safetensors.torch.load(path.read_bytes()))
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:

@@ -46,7 +46,7 @@ class LogisticRegression:
         self._x = np.column_stack([inputs, np.ones(len(inputs))])
         self._label = label
         self._share = counts / counts.sum()
-        self._gram = self._curvature() if like is None else like._gram
+        self._gram: Array = self._curvature() if like is None else like._gram
 
     def _curvature(self) -> Array:
         """Curvature of the log-loss at the odds of the prevalence: (n_inputs + 1, n_inputs + 1)."""

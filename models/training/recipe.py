@@ -1,5 +1,6 @@
 """The whole training: prepare the ECGs, train encoder, motion generator and ensemble, judge, bundle."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256 as new_sha256
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from models.bundle import MOTION_FILE, file_bytes, weight_files, write_bundle
 from models.bundle import sha256 as sha256_of
 from models.cohorts.featurized import Cohort
+from models.cohorts.rows import RowSource
 from models.cohorts.store import featurize_cohort, stored_sha256
 from models.founder import EncoderConfig, Net1D
 from models.manifest import InputContract, Manifest, Threshold, TrainingRecord
@@ -18,12 +20,13 @@ from models.motion import MotionConfig, MotionGenerator
 from models.training import statements
 from models.training.checkpoint import write_atomically
 from models.training.ensemble_stage import EnsembleResult, Labelled, fit_and_judge
+from models.training.given_encoder import GivenEncoder
 from models.training.heads import HeadsPlan
 from models.training.motion import MotionTraining, train_motion
 from models.training.pretraining import Pretraining, pretrain
 from models.training.progress import Progress, part_of
 from models.training.run_folder import RunFolder
-from models.training.sources import Sizes, TrainingSources
+from models.training.sources import REGISTRY, Sizes, TrainingSources
 from models.training.splits import holdout
 
 MOTION_STAGE: Final = "motion"
@@ -87,13 +90,27 @@ class Machine:
 
 
 def train_bundle(
-    plan: TrainingPlan, sources: TrainingSources, run: RunFolder, machine: Machine, progress: Progress
+    plan: TrainingPlan,
+    sources: TrainingSources,
+    run: RunFolder,
+    machine: Machine,
+    progress: Progress,
+    given: GivenEncoder | None = None,
 ) -> Trained:
-    """Train a bundle into ``RUN/bundle``; what the run folder holds already is not done again."""
-    cohorts = prepare(sources, run.path, machine.workers, part_of(progress, 0.0, 0.25))
-    encoder = pretrain(
-        plan.pretraining, cohorts["registry"], run, part_of(progress, 0.25, 0.60), machine.device
-    )
+    """Train a bundle into ``RUN/bundle``; what the run folder holds already is not done again.
+
+    Parameters
+    ----------
+    given : GivenEncoder, optional
+        An encoder that was pretrained before; without one it is pretrained here, on the registry.
+    """
+    named = {name: each for name, each in sources.by_name().items() if given is None or name != REGISTRY}
+    cohorts = prepare(named, run.path, machine.workers, part_of(progress, 0.0, 0.25))
+    encoder_config = given.config if given else plan.pretraining.encoder
+    encoder = given.network if given else None
+    if encoder is None:
+        told = part_of(progress, 0.25, 0.60)
+        encoder = pretrain(plan.pretraining, cohorts[REGISTRY], run, told, machine.device)
     generator = learn_motion(plan, cohorts["doppler"], run, part_of(progress, 0.60, 0.88), machine.device)
     judged = fit_and_judge(
         encoder,
@@ -109,14 +126,14 @@ def train_bundle(
         is_simulated=sources.is_simulated,
         patients=judged.n_patients,
         seed=plan.seed,
-        data_sha256=data_sha256(sources, run.path),
-        pretraining_ecgs=len(cohorts["registry"]),
+        data_sha256=data_sha256(named, run.path),
+        pretraining_ecgs=given.n_ecgs if given else len(cohorts[REGISTRY]),
         motion_patients=len(set(cohorts["doppler"].patient_keys.tolist())),
-        recipe=recipe_of(plan, judged),
+        recipe=recipe_of(plan, judged, given),
     )
     learnt = Learnt(
         encoder=encoder,
-        encoder_config=plan.pretraining.encoder,
+        encoder_config=encoder_config,
         generator=generator,
         generator_config=plan.generator,
         judged=judged,
@@ -124,9 +141,8 @@ def train_bundle(
     return bundle_up(plan, sources, record, learnt, InputContract(), run.path / BUNDLE_FOLDER)
 
 
-def prepare(sources: TrainingSources, run: Path, workers: int, progress: Progress) -> dict[str, Cohort]:
+def prepare(named: Mapping[str, RowSource], run: Path, workers: int, progress: Progress) -> dict[str, Cohort]:
     """Featurize each set of ECGs into ``RUN/cohorts/NAME``, or open it where that is done."""
-    named = sources.by_name()
     total, done, out = sum(map(len, named.values())), 0, {}
     for name, source in named.items():
         tell = part_of(progress, done / total, (done + len(source)) / total)
@@ -178,18 +194,19 @@ def labelled_cohorts(sources: TrainingSources, cohorts: dict[str, Cohort], run: 
     ]
 
 
-def data_sha256(sources: TrainingSources, run: Path) -> str:
+def data_sha256(named: Mapping[str, RowSource], run: Path) -> str:
     """One fingerprint of all ECGs that were trained on or judged by."""
     whole = new_sha256()
-    for name in sources.by_name():
+    for name in named:
         whole.update(f"{name} {stored_sha256(cohort_folder(run, name))}\n".encode())
     return whole.hexdigest()
 
 
-def recipe_of(plan: TrainingPlan, judged: EnsembleResult) -> dict[str, str]:
+def recipe_of(plan: TrainingPlan, judged: EnsembleResult, given: GivenEncoder | None) -> dict[str, str]:
     """Say in words and numbers how each part was trained."""
+    pretrained = f"multi-task pretraining: {asdict(plan.pretraining)}"
     return {
-        "encoder": f"multi-task pretraining: {asdict(plan.pretraining)}",
+        "encoder": f"pretrained before, sha256 {given.sha256}" if given else pretrained,
         "motion": f"adversarial: {asdict(plan.motion)}",
         "ensemble": f"group-penalised bootstrapped heads: {asdict(plan.heads)}; penalties {judged.penalties}",
     }

@@ -1,9 +1,12 @@
 """Where the rows of the learnt parts come from: simulated cohorts, or a site's paired one."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from models.cohorts.rows import RowSource
 from models.cohorts.simulated_cohorts import development, doppler, external, registry
+
+REGISTRY: Final = "registry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,7 @@ class TrainingSources:
     def by_name(self) -> dict[str, RowSource]:
         """Those that are there, by the name of their folder in a run."""
         named = {
-            "registry": self.registry,
+            REGISTRY: self.registry,
             "doppler": self.doppler,
             "development": self.development,
             "external": self.external,

@@ -40,6 +40,10 @@ def train(
         str | None,
         typer.Option(help="Names the bundle in every assessment; default after the cohort's folder."),
     ] = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(help="Run folder of diastole pretrain whose encoder is taken; default trains one."),
+    ] = None,
     resume: ResumeOption = False,
     seed: SeedOption = 1,
     device: DeviceOption = None,
@@ -55,6 +59,7 @@ def train(
     Example: diastole train --cohort our-echo-lab --out runs/our-1
     """
     # Imported here: torch takes seconds, and other commands do without.
+    from models.training.given_encoder import given_encoder
     from models.training.paired_sources import paired_sources
     from models.training.plans import training_plan
     from models.training.recipe import Machine, train_bundle
@@ -65,11 +70,12 @@ def train(
     version = bundle_version or (f"{cohort.resolve().name}-1" if cohort else None)
     plan = training_plan(seed, bundle_version=version, quick=quick)
     sources = paired_sources(cohort, seed) if cohort else simulated_sources(plan.sizes, seed)
-    identity = data_identity(sources.by_name())
+    given = given_encoder(encoder) if encoder else None
+    identity = data_identity(sources.by_name()) + (f" encoder {given.sha256}" if given else "")
     configuration = RunConfiguration(command="train", plan=plan, seed=seed, data_hash=identity)
     run = opened_run(run_path, configuration, resume=resume)
     with shown_run(run) as progress:
-        trained = train_bundle(plan, sources, run, machine, progress)
+        trained = train_bundle(plan, sources, run, machine, progress, given)
     manifest = trained.manifest
     out().print(performance_table(manifest.performance))
     if manifest.motion_error:

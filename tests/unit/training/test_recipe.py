@@ -1,6 +1,7 @@
 """The whole recipe on a handful of ECGs: a bundle that loads, stages done once, one fingerprint."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import torch
 from models.bundle import load_bundle
 from models.founder import EncoderConfig
 from models.motion import MotionConfig
+from models.training.given_encoder import given_encoder
 from models.training.plans import training_plan
 from models.training.progress import silent
 from models.training.recipe import BUNDLE_FOLDER, Machine, TrainingPlan, cohort_folder, train_bundle
-from models.training.run_folder import RunConfiguration, RunFolder, open_run
+from models.training.run_folder import RunConfiguration, RunFolder, RunFolderError, open_run
 from models.training.sources import Sizes, simulated_sources
 from models.training.targets import TARGETS
 
@@ -105,3 +107,27 @@ def test_the_data_hash_names_the_ecgs(trained, tmp_path):
     )
     assert elsewhere.manifest.training.data_sha256 != result.manifest.training.data_sha256
     assert np.load(cohort_folder(path, "development") / "features.npy").shape == (60, 17)
+
+
+def test_an_encoder_pretrained_before_is_taken_as_it_is(trained, tmp_path):
+    path, plan, result = trained
+    given = given_encoder(write_pretraining(tmp_path / "pretraining", path, plan))
+    sources = simulated_sources(plan.sizes, plan.seed)
+    built = train_bundle(plan, sources, opened(tmp_path / "d", plan), HERE, silent, given)
+    assert built.manifest.files["encoder.safetensors"] == result.manifest.files["encoder.safetensors"]
+    assert built.manifest.training.pretraining_ecgs == given.n_ecgs
+    assert not cohort_folder(tmp_path / "d", "registry").exists()
+
+
+def test_a_folder_without_a_finished_pretraining_is_refused(tmp_path):
+    with pytest.raises(RunFolderError, match="diastole pretrain"):
+        given_encoder(tmp_path)
+
+
+def write_pretraining(folder: Path, trained_run: Path, plan: TrainingPlan) -> Path:
+    """The run folder that pretraining alone would have left."""
+    (folder / "stages").mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"plan": asdict(plan.pretraining)}))
+    for name in ("encoder.safetensors", "stages/encoder.json"):
+        (folder / name).write_bytes((trained_run / name).read_bytes())
+    return folder
