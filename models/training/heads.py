@@ -42,7 +42,9 @@ class HeadsPlan:
         spread of QRS: heads that trusted a single interval would hear the recorder's rate.
     drop_rate : float
         Share of patients of whom motion, and independently all measurements, age, and sex, are hidden, so
-        that the heads know what to do without.
+        that the heads know what to do without. Chosen, with ``degree``, on simulated cohorts of other seeds
+        than those reported: at 0.08 an ECG without motion was told apart with an AUC of 0.78, at 0.35 with
+        0.83, and a whole one as well as before.
     inner_folds : int
         Folds of patients, within those given, by which penalties and calibration are found.
     """
@@ -50,9 +52,9 @@ class HeadsPlan:
     n_heads: int = 25
     uses: tuple[str, ...] = GROUPS
     penalties: tuple[float, ...] = PENALTY_GRID
-    degree: int = 2
+    degree: int = 1
     blur: float = 0.5
-    drop_rate: float = 0.08
+    drop_rate: float = 0.35
     inner_folds: int = 5
 
 
