@@ -1,7 +1,7 @@
 """Fit the ensemble: bootstrapped, group-penalised, calibrated heads, on patients of their own."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -56,11 +56,6 @@ class HeadsPlan:
     blur: float = 0.5
     drop_rate: float = 0.35
     inner_folds: int = 5
-
-
-def part_plan(plan: HeadsPlan, *uses: str) -> HeadsPlan:
-    """Plan one plain head on some groups alone, to compare the ensemble with: all shown, nothing worsened."""
-    return replace(plan, n_heads=1, uses=uses, blur=0.0, drop_rate=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

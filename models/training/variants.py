@@ -1,6 +1,7 @@
 """The ensemble and what it is compared with: heads on some or all of the same inputs, on the same rows."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,6 @@ from models.training.heads import (
     Fitted,
     HeadsPlan,
     fit_ensemble,
-    part_plan,
 )
 from models.training.logistic import Array
 from models.training.out_of_fold import OutOfFold, out_of_fold
@@ -37,8 +37,8 @@ Label = npt.NDArray[np.floating]
 
 
 def plan_of(plan: HeadsPlan, model: str) -> HeadsPlan:
-    """Plan of one of :data:`MODELS`: the ensemble as planned, the others a plain head on their inputs."""
-    return plan if model == ENSEMBLE else part_plan(plan, *MODELS[model])
+    """Plan of one of :data:`MODELS`: as the ensemble's in everything but the inputs it may use."""
+    return replace(plan, uses=MODELS[model])
 
 
 def judged_out_of_fold(
