@@ -13,10 +13,10 @@ and by less than 1e-4 where the baseline wanders 100 times as far as the ECG is 
 rounding of scipy's band-pass, a recursion of order 8 in one piece: that moves as much when the same ECG comes
 in another unit. A flat ECG is 0 throughout here, where the published steps divide their rounding by 1e-8.
 
-That is the difference for the same samples. In the running pipeline they are the model input, which was limited
-to 0.4–75 Hz and notched at 50 and 60 Hz before (:mod:`models.resample`). Against the published steps on raw
-500 Hz recordings the whole chain differs by 0.003–0.008 deviations (root mean square), 0.01–0.02 at most from
-the second second on, and up to 0.3 at the very ends, where each filter pads in its own way.
+That is the difference for the same samples. In the running pipeline they are the model input, which was
+limited to 0.4–75 Hz and notched at 50 and 60 Hz before (:mod:`models.resample`). Against the published steps
+on raw 500 Hz recordings the whole chain differs by 0.003–0.008 deviations (root mean square), 0.01–0.02 at
+most from the second second on, and up to 0.3 at the very ends, where each filter pads in its own way.
 """
 
 from functools import lru_cache
