@@ -85,13 +85,14 @@ def measure_motion(curves: Tensor, rr_ms: Tensor, fibrillating: Tensor) -> Tenso
     -------
     torch.Tensor
         float32, (B, 13), :data:`MOTION_COLUMNS`. NaN is absent: a curve with gaps, a wave below 0.5 cm/s, a'
-        in fibrillation or where no late wave stands apart from the early one by 0.5 cm/s (at high rates both
-        run into one, which then counts as e').
+        in fibrillation or where no late wave is told from the early one (at very high rates both run into
+        one, which then counts as e').
 
     Notes
     -----
     s' is the largest velocity in ejection, e' and a' the largest of the early and the late diastolic wave,
-    which part where the curve between them comes back furthest. e'/a' is that of the means of both sites.
+    which part where the curve between them comes back furthest; where it does not come back by 0.5 cm/s, the
+    lower one is the shoulder on the slope of the higher. e'/a' is that of the means of both sites.
     Displacement is the integral of upward velocity from onset to end of s'. Times are those of the mean curve
     of both sites: ``ivct_ms`` from R, at about which the mitral valve closes, to the onset of s';
     ``ejection_ms`` from there to the end of s'; ``ivrt_ms`` on to the onset of e'; the performance index is

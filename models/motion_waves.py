@@ -24,6 +24,11 @@ _PARTED_AFTER_MS: Final = 100.0
 _A_PEAK_BEFORE_R_MS: Final = 260.0
 #: Early and late wave are two where the curve between them comes back by this much.
 LEAST_PARTING_CM_S: Final = 0.5
+#: Where it does not come back, one wave rides on the other's slope as a shoulder: between these shares of the
+#: higher peak the slope falls to this share of its steepest. Of a raised cosine it keeps 0.7 there, and of a
+#: half sine 0.4.
+_SHOULDER_BAND: Final = (0.3, 0.9)
+_SHOULDER_SLOPE: Final = 0.3
 #: A wave begins where a raised cosine through its crossings of 20 % and 50 % of the peak would: the crossings
 #: are sure, the foot itself is not. cos φ is 1 − 2 · 0.2 and 1 − 2 · 0.5 there, which puts the foot
 #: acos 0.6 / (acos 0 − acos 0.6) = 1.44 times their distance before the first. A half sine's foot is put
@@ -108,8 +113,34 @@ def _places(curves: Tensor, rr_ms: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
     depth = torch.where(may_part, torch.minimum(early, late) - down.clamp(min=0.0), -torch.inf)
     valley = depth.max(dim=-1)
     is_parted, split = valley.values >= LEAST_PARTING_CM_S, valley.indices[..., None]
-    e_at = _highest(down, diastole & ((index <= split) | ~is_parted[..., None]))
-    return s_at, fall_at, e_at, _highest(down, late_allowed & (index >= split)), is_parted
+    highest_at = _highest(down, diastole)
+    early_at, late_at = _shoulders(down, highest_at, may_part & diastole)
+    is_late = _at(late_allowed, highest_at)
+    on_rise = ~is_parted & is_late & (early_at >= 0)
+    on_fall = ~is_parted & ~on_rise & _at(late_allowed, late_at.clamp(min=0)) & (late_at >= 0)
+    e_at = torch.where(is_parted, _highest(down, diastole & (index <= split)), highest_at)
+    a_at = torch.where(is_parted, _highest(down, late_allowed & (index >= split)), highest_at)
+    e_at, a_at = torch.where(on_rise, early_at, e_at), torch.where(on_fall, late_at, a_at)
+    return s_at, fall_at, e_at, a_at, is_parted | on_rise | on_fall
+
+
+def _shoulders(down: Tensor, highest_at: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+    """Places of shoulders before and after the highest sample: each (B, S), −1 where there is none."""
+    index = torch.arange(down.shape[-1], device=down.device)
+    slope = torch.gradient(down, dim=-1)[0]
+    share = down / _read(down, highest_at)[..., None].clamp(min=_TINY)
+    in_band = allowed & (share >= _SHOULDER_BAND[0]) & (share <= _SHOULDER_BAND[1])
+    places = []
+    for side, rise in ((index < highest_at[..., None], slope), (index > highest_at[..., None], -slope)):
+        steepest = torch.where(side & allowed, rise, -torch.inf).amax(dim=-1)
+        flattest = torch.where(side & in_band, rise, torch.inf).min(dim=-1)
+        places.append(torch.where(flattest.values <= _SHOULDER_SLOPE * steepest, flattest.indices, -1))
+    return places[0], places[1]
+
+
+def _at(mask: Tensor, at: Tensor) -> Tensor:
+    """Whether a mask, (B, 1 or S, n), holds at samples (B, S)."""
+    return mask.expand(*at.shape, mask.shape[-1]).gather(-1, at[..., None]).squeeze(-1)
 
 
 def _highest(curves: Tensor, allowed: Tensor) -> Tensor:

@@ -197,6 +197,6 @@ class Ward:
         calm = float(rng.uniform(0.0, 0.15))
         if bed % 3 == 0:
             onset = self.since + float(rng.uniform(0.1, 0.6)) * self.rise
-            return Course(start=calm, end=float(rng.uniform(0.85, 1.0)), onset=onset, rise=self.rise)
+            return Course(start=calm, end=float(rng.uniform(1.05, 1.2)), onset=onset, rise=self.rise)
         level = float(rng.uniform(0.75, 0.95)) if bed % 6 == 1 else calm
         return Course(start=level, end=level)

@@ -180,3 +180,17 @@ def test_a_rate_of_zero_is_no_rate() -> None:
     rows[1, COLUMN_NAMES.index("heart_rate_bpm")] = 60.0
     assert torch.isnan(rr_ms(rows)).tolist() == [True, False]
     assert float(rr_ms(rows)[1]) == pytest.approx(1000.0)
+
+
+@pytest.mark.parametrize(("early_cm_s", "late_cm_s"), [(5.5, 8.0), (9.0, 5.5)])
+def test_a_wave_that_rides_on_the_slope_of_the_other_is_read_at_its_shoulder(early_cm_s, late_cm_s):
+    """At 92 a minute and a long PR the waves overlap, and the curve between them does not come back."""
+    rr_ms, n = 652.0, 128
+    at_ms = torch.arange(n) * rr_ms / n
+    early, late = lobe(at_ms, 415.0, 190.0), lobe(at_ms, 490.0, 165.0)
+    curve = 6.5 * lobe(at_ms, 70.0, 260.0) - torch.maximum(early_cm_s * early, late_cm_s * late)
+    measured = measure_motion(
+        torch.stack([curve, curve])[None], torch.tensor([rr_ms]), torch.tensor([False])
+    )[0]
+    assert measured[1].item() == pytest.approx(early_cm_s, abs=0.6)
+    assert measured[2].item() == pytest.approx(late_cm_s, abs=0.6)
