@@ -19,28 +19,30 @@ from streams.feeds.refusal import FeedRefusedError
 SUFFIXES: Final = (".dcm", ".dicom", ".hea", ".xml", "")
 #: For files that do not say when they were acquired, which here does not matter.
 _SOME_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_KEY_CHARS: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EcgFiles:
     """Files that can be read, one row each; a :class:`models.cohorts.rows.RowSource`.
 
-    Patients are named by a hash of the site's identifier, which is not kept. A file that names no patient is
-    taken for one of its own.
+    Patients are numbered as they first appear, files in order; nothing made of the site's identifiers is kept.
+    A file that names no patient is taken for one of its own.
 
     Attributes
     ----------
     paths : tuple of str
         Relative to the folder, in order.
+    patients : tuple of int
+        Number of each file's patient, from 1.
     n_refused : int
         Files that are none, or cannot be read.
     fingerprint : str
-        SHA-256 over names and sizes.
+        SHA-256 over names and sizes, and which files are of one patient.
     """
 
     folder: Path
     paths: tuple[str, ...]
+    patients: tuple[int, ...]
     n_refused: int
     fingerprint: str
 
@@ -50,7 +52,7 @@ class EcgFiles:
         return Provenance(
             name="ECG files",
             is_simulated=False,
-            details=f"names and sizes {self.fingerprint}",
+            details=f"names, sizes and patients {self.fingerprint}",
             left_out={"cannot be read": self.n_refused} if self.n_refused else {},
         )
 
@@ -70,8 +72,8 @@ class EcgFiles:
             raise IndexError(f"there are files 0 to {len(self) - 1}, not {i}")
         ecg = _read(self.folder, self.paths[i])
         return CohortEcg(
-            key=ecg.ecg_id,
-            patient_key=sha256(ecg.patient_id.encode()).hexdigest()[:_KEY_CHARS],
+            key=f"ECG {i + 1}",
+            patient_key=f"patient {self.patients[i]}",
             samples=ecg.samples,
             sample_rate_hz=ecg.sample_rate_hz,
             lead_names=ecg.lead_names,
@@ -94,21 +96,25 @@ def find_ecg_files(
     """
     candidates = sorted(path for path in folder.rglob("*") if _may_be_an_ecg(path, folder))
     readable: list[str] = []
+    patients: list[int] = []
+    numbers: dict[str, int] = {}  # by the site's identifier, for as long as this takes
     whole = sha256()
     for i, path in enumerate(candidates):
         progress("looking for ECGs", i / len(candidates))
         name = path.relative_to(folder).as_posix()
         try:
-            _read(folder, name)
+            patient_id = _read(folder, name).patient_id
         except FeedRefusedError as error:
             if refused is not None:
                 refused(path, str(error))
             continue
         readable.append(name)
-        whole.update(f"{name} {path.stat().st_size}\n".encode())
+        patients.append(numbers.setdefault(patient_id, len(numbers) + 1))
+        whole.update(f"{name} {path.stat().st_size} {patients[-1]}\n".encode())
     return EcgFiles(
         folder=folder,
         paths=tuple(readable),
+        patients=tuple(patients),
         n_refused=len(candidates) - len(readable),
         fingerprint=whole.hexdigest(),
     )

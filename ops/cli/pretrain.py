@@ -68,7 +68,8 @@ def pretrain(
     """Pretrain the compact encoder on unlabelled ECGs.
 
     It learns to read what the ECGs and their headers tell themselves: measurements, rhythm, age, sex, and the
-    median beat of all leads. No label is needed, and none is looked at. Patient identifiers are not kept.
+    median beat of all leads. No label is needed, and none is looked at. Of ECG files no patient identifier is
+    kept: patients are numbered as they appear.
 
     Example: diastole pretrain --ecgs exported-ecgs --out runs/encoder-1
     """

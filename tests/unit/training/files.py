@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pydicom
 import wfdb
+from pydicom.data import get_testdata_file
 
 from models.cohorts.simulated import Course, SimulatedPatient
 
@@ -27,3 +29,11 @@ def write_ecgs(folder: Path, n: int, first: int = 0) -> None:
             comments=[f"Age: {40 + i}", "Sex: M"],
             d_signal=ecg.samples.T,
         )
+
+
+def write_dicom(path: Path, patient_id: str | None) -> None:
+    """Write pydicom's own ECG as that of a patient, or of nobody; it is the same ECG each time."""
+    dataset = pydicom.dcmread(str(get_testdata_file("waveform_ecg.dcm", download=False)))
+    dataset.PatientID = patient_id or ""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from unit.training.files import write_ecgs
+from unit.training.files import write_dicom, write_ecgs
 
 from models.cohorts.simulated_cohorts import SimulatedCohort
 from models.cohorts.store import featurize_cohort
@@ -36,12 +36,21 @@ def test_files_that_can_be_read_are_rows_and_the_others_are_told(tmp_path: Path)
         files[3]
 
 
-def test_row_does_not_name_the_patient_and_the_same_patient_has_the_same_key(tmp_path: Path) -> None:
-    write_ecgs(tmp_path, 2)
+def test_patients_are_numbered_as_they_appear_and_nothing_of_their_identifier_is_kept(tmp_path: Path) -> None:
+    for name, patient in (("a", "4711"), ("b", "0815"), ("c", None), ("d", "4711")):
+        write_dicom(tmp_path / f"{name}.dcm", patient)
     files = find_ecg_files(tmp_path)
-    keys = {files[i].patient_key for i in range(2)}
-    assert len(keys) == 2, "files that name no patient are of one each"
-    assert all(len(key) == 32 and "ecg" not in key for key in keys)
+    rows = [files[i] for i in range(4)]
+    assert [row.patient_key for row in rows] == ["patient 1", "patient 2", "patient 3", "patient 1"]
+    assert [row.key for row in rows] == ["ECG 1", "ECG 2", "ECG 3", "ECG 4"]
+    assert find_ecg_files(tmp_path) == files
+
+
+def test_other_patients_in_the_same_files_are_another_source(tmp_path: Path) -> None:
+    for name, patients in (("one", ("4711", "4711")), ("two", ("4711", "0815"))):
+        for i, patient in enumerate(patients):
+            write_dicom(tmp_path / name / f"{i}.dcm", patient)
+    assert find_ecg_files(tmp_path / "one").provenance != find_ecg_files(tmp_path / "two").provenance
 
 
 def test_same_files_have_the_same_identity_wherever_they_lie(tmp_path: Path) -> None:
