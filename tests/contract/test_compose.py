@@ -52,7 +52,10 @@ def test_the_schema_would_refuse_a_misspelt_key() -> None:
 
 def test_the_stack_has_every_part_of_the_design() -> None:
     assert set(SERVICES) >= {"kafka", "redis", "registry", "topics", "prometheus", "grafana"}
-    assert {SERVICES[name]["command"][1] for name in OURS if name not in ONE_SHOT} == {*ROUTES, SILENT_ROUTE.stage}
+    assert {SERVICES[name]["command"][1] for name in OURS if name not in ONE_SHOT} == {
+        *ROUTES,
+        SILENT_ROUTE.stage,
+    }
 
 
 @pytest.mark.parametrize("name", LASTING)
