@@ -86,7 +86,7 @@ def _require_ids(table: Table) -> None:
     for row, exam in enumerate(ids.tolist()):
         if exam in first:
             raise CohortError(
-                f"{table.where(row)}: exam_id {exam:.0f} stands in line {table.lines[first[exam]]} already"
+                f"{table.where(row)}, column exam_id: stands in line {table.lines[first[exam]]} already"
             )
         first[exam] = row
 

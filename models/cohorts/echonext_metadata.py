@@ -81,7 +81,7 @@ def read_metadata(folder: Path) -> Table:
     table = read_table(path, numbers=numbers, texts=("ecg_key", "patient_key", "split", *grades))
     for row, split in enumerate(table.texts["split"]):
         if split not in SPLITS:
-            raise CohortError(f"{table.where(row)}, column split: {split!r} is none of {', '.join(SPLITS)}")
+            raise CohortError(f"{table.where(row)}, column split: is none of {', '.join(SPLITS)}")
     return table
 
 

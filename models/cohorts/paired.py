@@ -141,8 +141,10 @@ class PairedCohort:
         of_row = np.array(self._table.texts.get("split", [""] * len(self._table)))
         unknown = [split for split in splits if split not in of_row]
         if unknown:
-            there = ", ".join(sorted({str(split) for split in of_row if split})) or "none"
-            raise CohortError(f"{self._table.path} has no split {', '.join(unknown)}; it has {there}")
+            n_named = len({str(split) for split in of_row if split})
+            raise CohortError(
+                f"{self._table.path} has no split {', '.join(unknown)}; its column split names {n_named}"
+            )
         return np.flatnonzero(np.isin(of_row, list(splits)))
 
     def _text(self, name: str, row: int) -> str:

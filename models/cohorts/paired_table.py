@@ -61,7 +61,7 @@ def read_paired_table(folder: Path, centres: Sequence[str]) -> Table:
     for row, centre in enumerate(table.texts.get("centre", [])):
         if centre and centres and centre not in centres:
             raise CohortError(
-                f"{table.where(row)}, column centre: {centre!r} is none of {', '.join(centres)}, the centres "
+                f"{table.where(row)}, column centre: is none of {', '.join(centres)}, the centres "
                 f"that {DESCRIPTION_FILE} lists"
             )
     return table
@@ -109,6 +109,6 @@ def _require_keys(table: Table) -> None:
         first[key] = row
         if split_of.setdefault(patient, splits[row]) != splits[row]:
             raise CohortError(
-                f"{table.where(row)}, column split: this patient is in {split_of[patient]!r} and "
-                f"{splits[row]!r}; all ECGs of a patient belong in one"
+                f"{table.where(row)}, column split: this patient is in another split in an earlier "
+                "line; all ECGs of a patient belong in one"
             )

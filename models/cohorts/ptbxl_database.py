@@ -45,9 +45,10 @@ def read_database(folder: Path) -> Table:
     if PACEMAKER in column_names(path):
         numbers[PACEMAKER] = _remark
     table = read_table(path, numbers=numbers, texts=("scp_codes", "filename_hr"))
-    ids, times = np.unique(table.numbers["ecg_id"], return_counts=True)
-    for ecg_id in ids[times > 1][:1]:
-        raise CohortError(f"{path}: ecg_id {ecg_id:.0f} has {int(times.max())} lines, expected one")
+    _, first, which = np.unique(table.numbers["ecg_id"], return_index=True, return_inverse=True)
+    for row in np.flatnonzero(first[which] != np.arange(len(table)))[:1].tolist():
+        earlier = table.lines[first[which[row]]]
+        raise CohortError(f"{table.where(row)}, column ecg_id: stands in line {earlier} already")
     return table
 
 

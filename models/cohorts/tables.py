@@ -1,4 +1,7 @@
-"""Reading CSV files by column, in one pass: numbers as arrays, texts once each."""
+"""Reading CSV files by column, in one pass: numbers as arrays, texts once each.
+
+Messages name file, line and column, and never what stands there: it may be a patient's name.
+"""
 
 import csv
 import hashlib
@@ -208,9 +211,9 @@ def file_sha256(path: Path) -> str:
 
 def _header(path: Path, lines: _Lines) -> list[str]:
     header = [name.strip() for name in next(iter(lines), [])]
-    twice = sorted({name for name in header if name and header.count(name) > 1})
+    twice = [i + 1 for i, name in enumerate(header) if name and header.count(name) > 1]
     if not header or twice:
-        what = f"has {', '.join(twice)} in two columns" if twice else "is empty"
+        what = f"has one name over columns {', '.join(map(str, twice))}" if twice else "is empty"
         raise CohortError(f"{path} {what}: its first line must name each column once")
     return header
 
@@ -219,7 +222,7 @@ def _require_columns(path: Path, header: Sequence[str], wanted: Sequence[str]) -
     missing = [name for name in wanted if name not in header]
     if missing:
         raise CohortError(
-            f"{path} has no column {', '.join(missing)}; it has {', '.join(name for name in header if name)}"
+            f"{path} has no column {', '.join(missing)} among its {len(header)}: its first line must name them"
         )
 
 
@@ -232,4 +235,4 @@ def _parsed(path: Path, line: int, name: str, text: str, parser: NumberParser) -
     try:
         return parser(text)
     except ValueError as error:
-        raise CohortError(f"{path}, line {line}, column {name}: {text.strip()!r} {error}") from None
+        raise CohortError(f"{path}, line {line}, column {name}: {error}") from None

@@ -253,7 +253,7 @@ def test_one_exam_twice_is_an_error(folder: Path) -> None:
     with pytest.raises(CohortError, match="line 3: this exam has two tracings"):
         Code15(folder)
     write_csv(folder, [*LINES, LINES[0]])
-    with pytest.raises(CohortError, match="line 7: exam_id 5 stands in line 2 already"):
+    with pytest.raises(CohortError, match="line 7, column exam_id: stands in line 2 already"):
         Code15(folder)
 
 

@@ -174,7 +174,7 @@ def test_a_code_without_a_description_is_an_outcome_without_a_class(folder: Path
 )
 def test_codes_that_are_no_dict_are_an_error_and_never_run(folder: Path, text: str) -> None:
     write_tables(folder, [LINES[0], line(2, 1, scp_codes=text)])
-    with pytest.raises(CohortError, match=r"line 5, column scp_codes: .* is not like"):  # reports span lines
+    with pytest.raises(CohortError, match=r"line 5, column scp_codes: is not like"):  # reports span lines
         PtbXl(folder)
 
 
@@ -237,12 +237,12 @@ def test_a_record_of_another_layout_is_an_error_that_names_it(
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"age": "200"}, "column age: '200' is not between 0 and 130"),
-        ({"strat_fold": "11"}, "column strat_fold: '11' is not between 1 and 10"),
-        ({"strat_fold": ""}, "column strat_fold: '' is no fold"),
-        ({"sex": "2"}, "column sex: '2' is neither 0 nor 1"),
-        ({"patient_id": ""}, "column patient_id: '' is no identifier"),
-        ({"ecg_id": "1"}, "ecg_id 1 has 2 lines"),
+        ({"age": "200"}, "column age: is not between 0 and 130"),
+        ({"strat_fold": "11"}, "column strat_fold: is not between 1 and 10"),
+        ({"strat_fold": ""}, "column strat_fold: is no fold"),
+        ({"sex": "2"}, "column sex: is neither 0 nor 1"),
+        ({"patient_id": ""}, "column patient_id: is no identifier"),
+        ({"ecg_id": "1"}, "line 5, column ecg_id: stands in line 3 already"),
     ],
 )
 def test_a_field_that_cannot_be_is_an_error(folder: Path, said: dict[str, str], message: str) -> None:
