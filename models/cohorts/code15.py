@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from models.cohorts.array_files import arrays_version
 from models.cohorts.code15_exams import has_follow_up, outcomes, read_exams
 from models.cohorts.code15_tracings import Tracings, without_padding
 from models.cohorts.errors import CohortError
@@ -59,6 +60,7 @@ class Code15:
         self._tracings = Tracings(folder, self._files)
         self._left_out: dict[str, int] = {}
         part, position, row = self._joined()
+        self._arrays = arrays_version(folder / file for file in self._files)
         if first_exam_only:
             chosen = has_follow_up(self._table)[row]
             self._count("no follow-up from this exam", int((~chosen).sum()))
@@ -72,7 +74,7 @@ class Code15:
         return Provenance(
             name="CODE-15 %",
             is_simulated=False,
-            details=f"{which} of {', '.join(self._files)}; {self._table.version}",
+            details=f"{which} of {', '.join(self._files)}; {self._table.version}; {self._arrays}",
             left_out=self._left_out,
         )
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from models.cohorts.array_files import arrays_version
 from models.cohorts.echonext_metadata import INTERVALS, SPLITS, outcomes, read_metadata
 from models.cohorts.errors import CohortError
 from models.cohorts.npy_files import open_array
@@ -62,6 +63,7 @@ class EchoNext:
         self._rows = {split: np.flatnonzero(of_row == split) for split in splits}
         for split, rows in self._rows.items():
             _require_fits(folder, split, self._table, rows)
+        self._arrays = arrays_version(_path(folder, split, "waveforms") for split in splits)
         self._waveforms: dict[str, npt.NDArray[Any]] = {}
 
     @property
@@ -72,7 +74,7 @@ class EchoNext:
         return Provenance(
             name="EchoNext",
             is_simulated=False,
-            details=f"splits {', '.join(self._rows)}; {self._table.version}",
+            details=f"splits {', '.join(self._rows)}; {self._table.version}; {self._arrays}",
             left_out={f"split {split}": of_row.count(split) for split in others},
         )
 

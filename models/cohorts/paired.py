@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from models.cohorts.array_files import arrays_version
 from models.cohorts.errors import CohortError
 from models.cohorts.npy_files import blocks, open_array
 from models.cohorts.paired_description import Description, Recording, read_description
@@ -58,6 +59,9 @@ class PairedCohort:
         self._has_velocities = (folder / VELOCITIES_FILE).exists()
         if self._has_velocities:
             self._open_velocities()
+        velocities = [VELOCITIES_FILE] if self._has_velocities else []
+        files = dict.fromkeys([*(each.file for each in self._description.recordings), *velocities])
+        self._arrays = arrays_version(folder / file for file in files)
         self._opened: dict[str, npt.NDArray[Any]] = {}
 
     @property
@@ -68,7 +72,7 @@ class PairedCohort:
         return Provenance(
             name=self._description.name,
             is_simulated=self._description.is_simulated,
-            details=f"{which}; {self._description.version}; {self._table.version}",
+            details=f"{which}; {self._description.version}; {self._table.version}; {self._arrays}",
             left_out={"in another split": left_out} if left_out else {},
         )
 

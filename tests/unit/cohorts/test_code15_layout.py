@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import pickle
 import tracemalloc
 from collections.abc import Mapping, Sequence
@@ -337,3 +338,10 @@ def test_exams_reach_the_model_and_short_ones_are_counted(tmp_path: Path) -> Non
     direct = featurize_cohort(code_like(3), tmp_path / "direct")
     column = COLUMN_NAMES.index("r_v5_mv")
     np.testing.assert_allclose(cohort.features[:, column], direct.features[:2, column], rtol=0.1, atol=0.05)
+
+
+def test_rows_of_arrays_that_were_written_to_are_other_rows(folder: Path) -> None:
+    before, path = Code15(folder).provenance, folder / "exams_part3.hdf5"
+    assert Code15(folder).provenance == before
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    assert Code15(folder).provenance != before

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import pickle
 import tracemalloc
 from collections.abc import Mapping, Sequence
@@ -356,3 +357,10 @@ def test_z_scored_ecgs_reach_the_model_with_their_shape_and_without_voltages(tmp
     assert np.isnan(cohort.features[:, COLUMN_NAMES.index("r_v5_mv")]).all()
     assert np.isfinite(cohort.features[:, COLUMN_NAMES.index("heart_rate_bpm")]).all()
     assert stored_texts(tmp_path / "prepared", "split").tolist() == ["train"] * 4
+
+
+def test_rows_of_arrays_that_were_written_to_are_other_rows(folder: Path) -> None:
+    before, path = EchoNext(folder).provenance, folder / "EchoNext_val_waveforms.npy"
+    assert EchoNext(folder).provenance == before
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    assert EchoNext(folder).provenance != before

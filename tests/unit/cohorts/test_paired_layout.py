@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import pickle
 import re
 import tracemalloc
@@ -454,3 +455,10 @@ def test_a_subset_is_a_source_of_its_own(folder: Path) -> None:
             subset[i]
     with pytest.raises(IndexError, match="rows of 4 reach from 0 to 4"):
         SubsetRows(whole, [0, 4], "wrong")
+
+
+def test_rows_of_arrays_that_were_written_to_are_other_rows(folder: Path) -> None:
+    before, path = PairedCohort(folder).provenance, folder / "ecgs.npy"
+    assert PairedCohort(folder).provenance == before
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    assert PairedCohort(folder).provenance != before
