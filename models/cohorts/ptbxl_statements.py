@@ -69,7 +69,5 @@ def stated_codes(table: Table, row: int) -> tuple[str, ...]:
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         codes = None
     if not isinstance(codes, dict) or not all(isinstance(code, str) for code in codes):
-        raise CohortError(
-            f"{table.where(row)}, column scp_codes: is not like {{'NORM': 100.0, 'SR': 0.0}}"
-        )
+        raise CohortError(f"{table.where(row)}, column scp_codes: is not like {{'NORM': 100.0, 'SR': 0.0}}")
     return tuple(codes)

@@ -222,7 +222,7 @@ def _require_columns(path: Path, header: Sequence[str], wanted: Sequence[str]) -
     missing = [name for name in wanted if name not in header]
     if missing:
         raise CohortError(
-            f"{path} has no column {', '.join(missing)} among its {len(header)}: its first line must name them"
+            f"{path} has no column {', '.join(missing)} among its {len(header)}: name each in the first line"
         )
 
 
