@@ -159,10 +159,14 @@ def _begun(folder: Path, source: RowSource) -> StoreState:
         return wanted
     if (found.provenance, found.n_rows) != (wanted.provenance, wanted.n_rows):
         raise CohortError(
-            f"{folder} holds {found.n_rows} rows of {found.provenance}, not {wanted.n_rows} of "
-            f"{wanted.provenance}: choose another folder, or delete it"
+            f"{folder} holds {_in_short(found)}; asked for are {_in_short(wanted)}, and number, files or "
+            "options of the two are not the same: choose another folder, or delete it"
         )
     return found
+
+
+def _in_short(state: StoreState) -> str:
+    return f"{state.n_rows} rows of {state.provenance.name}"
 
 
 def _add_rows(

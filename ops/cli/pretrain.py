@@ -91,7 +91,7 @@ def pretrain(
         source = open_ecgs(ecgs, n_simulated=n_simulated, seed=seed, progress=progress, refused=_say_refused)
     identity = data_identity({"ecgs": source})
     configuration = RunConfiguration(command="pretrain", plan=plan, seed=seed, data_hash=identity)
-    run = opened_run(run_path, configuration, resume=resume)
+    run = opened_run(run_path, configuration, resume=resume, quick=quick)
     with shown_run(run) as progress:
         folder = run.path / "cohorts" / "ecgs"
         told = part_of(progress, 0.0, _PREPARING)

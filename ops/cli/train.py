@@ -73,7 +73,7 @@ def train(
     given = given_encoder(encoder) if encoder else None
     identity = data_identity(sources.by_name()) + (f" encoder {given.sha256}" if given else "")
     configuration = RunConfiguration(command="train", plan=plan, seed=seed, data_hash=identity)
-    run = opened_run(run_path, configuration, resume=resume)
+    run = opened_run(run_path, configuration, resume=resume, quick=quick)
     with shown_run(run) as progress:
         trained = train_bundle(plan, sources, run, machine, progress, given)
     manifest = trained.manifest

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.table import Table
@@ -34,6 +34,9 @@ ThreadsOption = Annotated[
 ]
 QuickOption = Annotated[bool, typer.Option("--quick", help="Few ECGs and epochs: to try it, not to use it.")]
 
+#: Ends the names of folders that a trial fills, so that it is not in the way of the real run.
+QUICK_SUFFIX: Final = "-quick"
+
 
 def training_device(asked: str | None, threads: int) -> "torch.device":
     """Choose the device, and how many threads compute on a CPU.
@@ -57,8 +60,10 @@ def data_identity(sources: "Mapping[str, RowSource]") -> str:
     return sha256("\n".join(said).encode()).hexdigest()
 
 
-def opened_run(path: Path | None, configuration: "RunConfiguration", *, resume: bool) -> "RunFolder":
-    """Open the run folder; without a path one in DIASTOLE_HOME that command and seed name.
+def opened_run(
+    path: Path | None, configuration: "RunConfiguration", *, resume: bool, quick: bool
+) -> "RunFolder":
+    """Open the run folder; without a path one in DIASTOLE_HOME that command, seed and ``quick`` name.
 
     Raises
     ------
@@ -67,7 +72,7 @@ def opened_run(path: Path | None, configuration: "RunConfiguration", *, resume: 
     """
     from models.training.run_folder import open_run
 
-    name = f"{configuration.command}-{configuration.seed}"
+    name = f"{configuration.command}-{configuration.seed}{QUICK_SUFFIX if quick else ''}"
     folder = path or prepared().home.resolve() / "runs" / name
     return open_run(folder, configuration, started_at=utc_now(), resume=resume)
 

@@ -9,9 +9,10 @@ from unit.training.files import write_ecgs
 
 from models.manifest import Performance
 from models.training.plans import training_plan
-from models.training.run_folder import RunFolderError
+from models.training.run_folder import RunConfiguration, RunFolderError
 from ops.cli import main as cli
 from ops.cli.train import performance_table
+from ops.cli.training_setup import opened_run
 from ops.training_progress import shown_progress
 from schemas.errors import ConfigurationError
 
@@ -61,6 +62,14 @@ def test_site_pretrains_an_encoder_on_its_own_files(ecgs: Path, tmp_path: Path) 
     again = [*COMMAND, "--ecgs", str(ecgs), "--out", str(tmp_path / "again")]
     CliRunner().invoke(cli.app, again, catch_exceptions=False)
     assert (tmp_path / "again/encoder.safetensors").read_bytes() == encoder
+
+
+def test_trial_is_not_in_the_way_of_the_real_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIASTOLE_HOME", str(tmp_path))
+    configuration = RunConfiguration(command="train", plan={}, seed=2, data_hash="")
+    tried = opened_run(None, configuration, resume=False, quick=True)
+    real = opened_run(None, configuration, resume=False, quick=False)
+    assert (tried.path, real.path) == (tmp_path / "runs/train-2-quick", tmp_path / "runs/train-2")
 
 
 def test_what_cannot_be_trained_on_is_said(ecgs: Path, tmp_path: Path) -> None:
