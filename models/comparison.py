@@ -9,7 +9,7 @@ from models.card import NOT_KNOWN, auc_text, number_text
 from models.manifest import Manifest, Performance
 
 #: In this order; what is not listed follows.
-_FIRST: Final = ("training", "threshold", "eligibility", "input", "encoder", "motion", "n_heads")
+_FIRST: Final = ("training", "threshold", "eligibility", "input", "encoder", "motion", "heads", "n_folds")
 #: Compared as metrics are, or the same for both.
 _APART: Final = ("performance", "motion_error", "manifest_format")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from models.founder import EncoderConfig
+from models.heads_plan import GROUPS, HeadsPlan
 from models.motion import MotionConfig
 from models.strict_reading import StrictReadingError, read_dataclass, read_object
 from schemas.featurized import MODEL_INPUT_RATE_HZ, MODEL_INPUT_SAMPLES
@@ -135,6 +136,10 @@ class Manifest:
         SHA-256 of every other file of the bundle, in hexadecimal, by name.
     interval : str
         What the interval of a probability covers, and what not.
+    heads : HeadsPlan
+        How the ensemble was fitted, under the seed of ``training``.
+    n_folds : int
+        Folds of patients in which it was judged out of fold.
     performance : tuple of Performance
         On patients the model has not seen.
     motion_error : dict of str to float
@@ -149,7 +154,8 @@ class Manifest:
     files: dict[str, str]
     encoder: EncoderConfig
     motion: MotionConfig
-    n_heads: int
+    heads: HeadsPlan
+    n_folds: int
     threshold: Threshold
     training: TrainingRecord
     performance: tuple[Performance, ...]
@@ -161,6 +167,11 @@ class Manifest:
     input: InputContract = InputContract()
     eligibility: Eligibility = Eligibility()
     manifest_format: int = MANIFEST_FORMAT
+
+    @property
+    def n_heads(self) -> int:
+        """Count the heads of the ensemble."""
+        return self.heads.n_heads
 
     @property
     def sha256(self) -> str:
@@ -229,5 +240,20 @@ def _require_usable(manifest: Manifest) -> None:
         raise ManifestError("manifest.input.mains_hz must be 50 or 60")
     if not 0.0 < manifest.threshold.probability < 1.0:
         raise ManifestError("manifest.threshold.probability must lie between 0 and 1")
-    if manifest.n_heads < 1:
-        raise ManifestError("manifest.n_heads must be at least 1")
+    _require_fitted(manifest.heads, manifest.n_folds)
+
+
+def _require_fitted(heads: HeadsPlan, n_folds: int) -> None:
+    """Refuse a plan by which no study could fit the ensemble anew."""
+    if heads.n_heads < 1:
+        raise ManifestError("manifest.heads.n_heads must be at least 1")
+    if not heads.uses or not set(heads.uses) <= set(GROUPS):
+        raise ManifestError(f"manifest.heads.uses must name some of {', '.join(GROUPS)}")
+    if not heads.penalties or min(heads.penalties) <= 0.0:
+        raise ManifestError("manifest.heads.penalties must be above 0, one at least")
+    if heads.degree not in (1, 2):
+        raise ManifestError("manifest.heads.degree must be 1 or 2")
+    if heads.blur < 0.0 or not 0.0 <= heads.drop_rate < 1.0:
+        raise ManifestError("manifest.heads.blur or drop_rate is out of range")
+    if min(heads.inner_folds, n_folds) < 2:
+        raise ManifestError("manifest.n_folds and manifest.heads.inner_folds must be at least 2")

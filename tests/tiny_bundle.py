@@ -11,6 +11,7 @@ import torch
 from models.bundle import Bundle, load_bundle, sha256, weight_files, write_bundle
 from models.ensemble import Ensemble
 from models.founder import EncoderConfig, Net1D
+from models.heads_plan import HeadsPlan
 from models.manifest import Manifest, Performance, Threshold, TrainingRecord
 from models.motion import MotionConfig, MotionGenerator
 from models.motion_measurements import MOTION_COLUMNS
@@ -20,6 +21,8 @@ from schemas.risk import MOTION_SAMPLES
 ENCODER = EncoderConfig(base_filters=16, filters=(16, 32), blocks=(1, 1), n_outputs=6)
 MOTION = MotionConfig()
 N_HEADS = 5
+#: What a study fits anew: quick.
+HEADS = HeadsPlan(n_heads=N_HEADS, penalties=(1.0,), inner_folds=2)
 
 
 def manifest(files: dict[str, bytes], **changes: Any) -> Manifest:
@@ -29,7 +32,8 @@ def manifest(files: dict[str, bytes], **changes: Any) -> Manifest:
         files={name: sha256(content) for name, content in files.items()},
         encoder=ENCODER,
         motion=MOTION,
-        n_heads=N_HEADS,
+        heads=HEADS,
+        n_folds=3,
         threshold=Threshold(probability=0.5, operating_point="specificity 0.9 on nobody"),
         training=TrainingRecord(
             cohort="nobody",

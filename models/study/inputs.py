@@ -22,13 +22,12 @@ from models.study.scored import DiseaseCohort, MotionCohort, OutcomeCohort, Scor
 from models.study.streamed import ScoredRows, score_rows
 from models.study.study import StudyInputs
 from models.training.ensemble_stage import Labelled, inputs_of
-from models.training.heads import HeadsPlan
 from models.training.progress import Progress, part_of
 from models.training.variants import ENSEMBLE, fitted_on_all, judged_out_of_fold, probability
 from models.training.worsening import Inputs
 
+#: Of what the study itself draws, its bootstrap samples.
 _SEED: Final = 1
-_FOLDS: Final = 10
 _MEASURED: Final = "_measured"
 _FLAG: Final = "_flag"
 
@@ -81,14 +80,13 @@ def gather(
     folder: Path,
     *,
     workers: int = 1,
-    heads: HeadsPlan | None = None,
     progress: Progress,
 ) -> StudyInputs:
     """Score every cohort by the bundle, and by what it is compared with.
 
-    On the development cohort heads are fitted and judged out of fold on the bundle's own embedding and
-    motion; on the external one the bundle's ensemble is judged as it is, and what it is compared with is
-    fitted on the development cohort.
+    On the development cohort heads are fitted as the bundle's were, by its plan, folds and seed, and judged
+    out of fold on its own embedding and motion; on the external one the bundle's ensemble is judged as it
+    is, and what it is compared with is fitted on the development cohort.
 
     Parameters
     ----------
@@ -103,7 +101,7 @@ def gather(
         for name, source in given.items()
         if source is not None
     }
-    scored, motion = _judge_labelled(bundle, labelled, heads or HeadsPlan(), part_of(progress, 0.05, 0.15))
+    scored, motion = _judge_labelled(bundle, labelled, part_of(progress, 0.05, 0.15))
     diseases = outcomes = None
     if sources.diseases is not None:
         rows = score_rows(bundle, sources.diseases, folder, workers, part_of(progress, 0.15, 0.4))
@@ -133,23 +131,30 @@ def _labelled(name: str, source: RowSource, folder: Path, workers: int, progress
 
 
 def _judge_labelled(
-    bundle: Bundle, labelled: Mapping[str, Labelled], heads: HeadsPlan, progress: Progress
+    bundle: Bundle, labelled: Mapping[str, Labelled], progress: Progress
 ) -> tuple[dict[str, ScoredCohort], tuple[MotionCohort, ...]]:
-    extractor = Extractor(bundle.encoder, bundle.motion, bundle.manifest.input).eval()
+    manifest = bundle.manifest
+    extractor = Extractor(bundle.encoder, bundle.motion, manifest.input).eval()
     found = {name: extract(extractor, each.cohort) for name, each in labelled.items()}
     shown = {name: inputs_of(each.cohort, found[name]) for name, each in labelled.items()}
     chances: dict[str, Mapping[str, FloatArray]] = {}
     with threadpool_limits(1, user_api="blas"):  # matrices this small are slower on several cores
         if "development" in labelled:
             first = labelled["development"]
-            given = (shown["development"], first.label, first.cohort.patient_keys, heads, _SEED)
-            out_of_fold = judged_out_of_fold(*given, _FOLDS, progress)
+            given = (
+                shown["development"],
+                first.label,
+                first.cohort.patient_keys,
+                manifest.heads,
+                manifest.training.seed,
+            )
+            out_of_fold = judged_out_of_fold(*given, manifest.n_folds, progress)
             chances["development"] = {model: each.probability for model, each in out_of_fold.items()}
             if "external" in labelled:
                 fitted = fitted_on_all(*given)
                 compared = {model: probability(head, shown["external"]) for model, head in fitted.items()}
                 chances["external"] = compared | {ENSEMBLE: _of_bundle(bundle, shown["external"])}
-    threshold = bundle.manifest.threshold.probability
+    threshold = manifest.threshold.probability
     scored = {
         name: labelled_cohort(each.told, each.cohort, each.places, chances[name], threshold)
         for name, each in labelled.items()

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,52 +9,13 @@ import torch
 
 from models.ensemble import Ensemble, input_parts
 from models.features import COLUMNS, FOUNDATION, MOTION
+from models.heads_plan import DEMOGRAPHICS, MEASUREMENTS, HeadsPlan
 from models.training.logistic import Array, LogisticRegression, platt
-from models.training.penalties import PENALTY_GRID, Pieces, choose_penalties
+from models.training.penalties import Pieces, choose_penalties
 from models.training.splits import Keys, patient_folds
 from models.training.worsening import Inputs, blur, hide
 
 Rows = npt.NDArray[np.int64]
-
-MEASUREMENTS: Final = "measurements"
-DEMOGRAPHICS: Final = "demographics"
-#: Inputs that are penalised alike; each group has a penalty of its own.
-GROUPS: Final = (MOTION, FOUNDATION, MEASUREMENTS, DEMOGRAPHICS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadsPlan:
-    """How heads are fitted.
-
-    Attributes
-    ----------
-    n_heads : int
-        Heads, each on its own bootstrap sample of patients; 1 is a single head on all of them.
-    uses : tuple of str
-        Groups of inputs that may have weights, of :data:`GROUPS`.
-    penalties : tuple of float
-        Weights of the squared coefficients, per patient, among which inner cross-validation chooses.
-    degree : int
-        1: linear; 2: the squares of motion and features too, which curve a part's answer and still add up.
-    blur : float
-        Noise added to measurements, in their standard deviations. One sample, 2 ms, is a third of the
-        spread of QRS: heads that trusted a single interval would hear the recorder's rate.
-    drop_rate : float
-        Share of patients of whom motion, and independently all measurements, age, and sex, are hidden, so
-        that the heads know what to do without. Chosen, with ``degree``, on simulated cohorts of other seeds
-        than those reported: at 0.08 an ECG without motion was told apart with an AUC of 0.78, at 0.35 with
-        0.83, and a whole one as well as before.
-    inner_folds : int
-        Folds of patients, within those given, by which penalties and calibration are found.
-    """
-
-    n_heads: int = 25
-    uses: tuple[str, ...] = GROUPS
-    penalties: tuple[float, ...] = PENALTY_GRID
-    degree: int = 1
-    blur: float = 0.5
-    drop_rate: float = 0.35
-    inner_folds: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

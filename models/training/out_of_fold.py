@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from models.training.heads import HeadsPlan, Rows, fit_ensemble, row_patients
+from models.heads_plan import HeadsPlan
+from models.training.heads import Rows, fit_ensemble, row_patients
 from models.training.logistic import Array
 from models.training.progress import Progress, silent
 from models.training.splits import Keys, patient_folds

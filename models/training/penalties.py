@@ -8,9 +8,6 @@ import numpy as np
 
 from models.training.logistic import Array, LogisticRegression
 
-#: Half a decade apart. At 0.003 some tens of 1 000 patients' weight hold a coefficient of 1 down by a few
-#: percent; at 3 a group of inputs says next to nothing.
-PENALTY_GRID: Final = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 #: Twice through the groups: the second time each knows what the others have settled on.
 _SWEEPS: Final = 2
 

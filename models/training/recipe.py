@@ -15,13 +15,13 @@ from models.cohorts.featurized import Cohort
 from models.cohorts.rows import RowSource
 from models.cohorts.store import featurize_cohort, stored_sha256
 from models.founder import EncoderConfig, Net1D
+from models.heads_plan import HeadsPlan
 from models.manifest import InputContract, Manifest, Threshold, TrainingRecord
 from models.motion import MotionConfig, MotionGenerator
 from models.training import statements
 from models.training.checkpoint import write_atomically
 from models.training.ensemble_stage import EnsembleResult, Labelled, fit_and_judge
 from models.training.given_encoder import GivenEncoder
-from models.training.heads import HeadsPlan
 from models.training.motion import MotionTraining, train_motion
 from models.training.pretraining import Pretraining, pretrain
 from models.training.progress import Progress, part_of
@@ -228,7 +228,8 @@ def bundle_up(
         files={name: sha256_of(content) for name, content in sorted(files.items())},
         encoder=learnt.encoder_config,
         motion=learnt.generator_config,
-        n_heads=plan.heads.n_heads,
+        heads=plan.heads,
+        n_folds=plan.n_folds,
         threshold=Threshold(
             probability=judged.threshold,
             operating_point=f"specificity {plan.specificity:g} on the development cohort, out of fold",

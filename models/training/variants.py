@@ -9,14 +9,8 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from models.features import FOUNDATION, MOTION
-from models.training.heads import (
-    DEMOGRAPHICS,
-    GROUPS,
-    MEASUREMENTS,
-    Fitted,
-    HeadsPlan,
-    fit_ensemble,
-)
+from models.heads_plan import DEMOGRAPHICS, GROUPS, MEASUREMENTS, HeadsPlan
+from models.training.heads import Fitted, fit_ensemble
 from models.training.logistic import Array
 from models.training.out_of_fold import OutOfFold, out_of_fold
 from models.training.progress import Progress, part_of

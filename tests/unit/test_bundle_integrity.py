@@ -91,7 +91,8 @@ def test_missing_folder_is_refused(tmp_path: Path) -> None:
     [
         ({"threshold": 0.5}, "manifest.threshold is not an object"),
         ({"limits": "none"}, "manifest.limits is not a tuple"),
-        ({"n_heads": "25"}, "manifest.n_heads is not of type int"),
+        ({"n_folds": "10"}, "manifest.n_folds is not of type int"),
+        ({"heads": {"n_heads": 25}}, "manifest.heads.blur is missing"),
         ({"surprise": 1}, "manifest.surprise is unknown"),
         ({"not_for_text": "for everything"}, "bundle_sha256 does not match"),
         ({"manifest_format": 3}, "manifest_format is 3, this version reads 2: update Diastole"),
@@ -174,7 +175,8 @@ def test_networks_that_cannot_be_built_are_refused(
 
 
 def test_ensemble_of_another_number_of_heads_is_refused(copied: Path, bundle: Bundle) -> None:
-    other = replace(bundle.manifest, n_heads=bundle.manifest.n_heads + 1)
+    heads = replace(bundle.manifest.heads, n_heads=bundle.manifest.n_heads + 1)
+    other = replace(bundle.manifest, heads=heads)
     (copied / MANIFEST_FILE).write_text(to_json(other), encoding="utf-8")
     with pytest.raises(BundleError, match=ENSEMBLE_FILE):
         load_bundle(copied)
@@ -211,9 +213,29 @@ def test_input_that_nothing_produces_is_refused(
         load_bundle(written(tmp_path / "odd", tiny_bundle(input=contract)))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"uses": ("motion", "horoscope")}, "heads.uses must name some of motion, foundation"),
+        ({"uses": ()}, "heads.uses must name"),
+        ({"penalties": ()}, "heads.penalties must be above 0, one at least"),
+        ({"penalties": (1.0, 0.0)}, "heads.penalties must be above 0"),
+        ({"degree": 3}, "heads.degree must be 1 or 2"),
+        ({"drop_rate": 1.0}, "drop_rate is out of range"),
+        ({"inner_folds": 1}, "inner_folds must be at least 2"),
+    ],
+)
+def test_plan_by_which_no_heads_could_be_fitted_is_refused(
+    tmp_path: Path, bundle: Bundle, changes: dict[str, Any], message: str
+) -> None:
+    heads = replace(bundle.manifest.heads, **changes)
+    with pytest.raises(BundleError, match=message):
+        load_bundle(written(tmp_path / "odd", tiny_bundle(heads=heads)))
+
+
 def test_bundle_without_heads_is_refused(tmp_path: Path, bundle: Bundle) -> None:
     none = replace(bundle, ensemble=Ensemble(bundle.manifest.encoder.n_features, 0))
-    none = replace(none, manifest=replace(bundle.manifest, n_heads=0))
+    none = replace(none, manifest=replace(bundle.manifest, heads=replace(bundle.manifest.heads, n_heads=0)))
     with pytest.raises(BundleError, match="n_heads must be at least 1"):
         load_bundle(written(tmp_path / "odd", none))
 

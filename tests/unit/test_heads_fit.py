@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from models.training.heads import GROUPS, Fitted, HeadsPlan, fit_ensemble
+from models.heads_plan import GROUPS, HeadsPlan
+from models.training.heads import Fitted, fit_ensemble
 from models.training.judge import auc
 from models.training.logistic import LogisticRegression, logistic_regression, platt
 from models.training.out_of_fold import OutOfFold, out_of_fold

@@ -10,14 +10,13 @@ from models.bundle import load_bundle
 from models.cohorts.rows import CohortEcg
 from models.cohorts.simulated_cohorts import SimulatedCohort, code_like, development, echonext_like, external
 from models.cohorts.store import featurize_cohort
-from models.scoring import score_cohort
+from models.scorer import Extractor
+from models.scoring import extract, score_cohort
 from models.study.inputs import StudySources, gather, simulated_study
 from models.study.streamed import score_rows
 from models.study.study import run_study
-from models.training.heads import HeadsPlan
+from models.training.out_of_fold import out_of_fold
 from models.training.progress import silent
-
-QUICK = HeadsPlan(n_heads=2, penalties=(1.0,), inner_folds=2)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ def gathered(bundle, tmp_path_factory):
         outcomes=code_like(60),
         is_quick=True,
     )
-    return gather(bundle, sources, tmp_path_factory.mktemp("study"), heads=QUICK, progress=silent)
+    return gather(bundle, sources, tmp_path_factory.mktemp("study"), progress=silent)
 
 
 def test_published_sizes_are_studied_by_default():
@@ -69,6 +68,16 @@ def test_the_external_cohort_is_judged_by_the_ensemble_of_the_bundle_as_it_is(bu
     cohort = featurize_cohort(external(40), tmp_path)
     expected = score_cohort(bundle, cohort).probability
     np.testing.assert_allclose(gathered.external.probability["ensemble"], expected, atol=1e-6)
+
+
+def test_heads_are_fitted_anew_by_the_plan_the_folds_and_the_seed_of_the_bundle(bundle, gathered, tmp_path):
+    cohort, manifest = featurize_cohort(development(60), tmp_path), bundle.manifest
+    found = extract(Extractor(bundle.encoder, bundle.motion, manifest.input).eval(), cohort)
+    label, patients = cohort.outcomes["is_high_risk"], cohort.patient_keys
+    given = (found.embedding, found.motion, np.array(cohort.features), label)
+    for n_folds, is_same in ((manifest.n_folds, True), (manifest.n_folds + 1, False)):
+        expected = out_of_fold(*given, manifest.heads, manifest.training.seed, patients, n_folds=n_folds)
+        assert np.allclose(gathered.development.probability["ensemble"], expected.probability) == is_same
 
 
 def test_causes_of_death_are_named_where_they_are_known(gathered):
