@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from models.cohorts.featurized import Cohort
 from models.features import AGE, COLUMN_NAMES, SEX
@@ -70,22 +71,22 @@ def labelled_cohort(
         label=np.array(cohort.outcomes[LABEL][rows]),
         probability={model: np.array(chances[rows]) for model, chances in probability.items()},
         threshold=threshold,
-        covariates=demographics(cohort.rows(rows)) | covariates,
+        covariates=demographics(cohort.features[rows]) | covariates,
         places={name: np.array(place[rows]) for name, place in places.items()},
-        measurements={name: feature(cohort, name)[rows] for name in _MEASURED},
+        measurements={name: feature(cohort.features, name)[rows] for name in _MEASURED},
         n_not_scored=told.n_left_out + int((~rows).sum()),
     )
 
 
-def demographics(cohort: Cohort) -> dict[str, FloatArray]:
+def demographics(features: npt.NDArray[np.float32]) -> dict[str, FloatArray]:
     """Age and sex as the study wants them: float64, (n,), NaN unknown."""
-    sex = feature(cohort, SEX)
+    sex = feature(features, SEX)
     return {
-        "age_years": feature(cohort, AGE),
+        "age_years": feature(features, AGE),
         "is_male": np.where(np.isnan(sex), np.nan, (sex > 0).astype(float)),
     }
 
 
-def feature(cohort: Cohort, name: str) -> FloatArray:
+def feature(features: npt.NDArray[np.float32], name: str) -> FloatArray:
     """One column of the features: float64, (n,), NaN missing."""
-    return np.array(cohort.features[:, COLUMN_NAMES.index(name)], dtype=np.float64)
+    return np.array(features[:, COLUMN_NAMES.index(name)], dtype=np.float64)

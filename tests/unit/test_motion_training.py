@@ -268,6 +268,19 @@ def test_another_seed_starts_from_other_weights(train: Cohort, held_out: Cohort)
     assert not torch.equal(one.spread.weight, other.spread.weight)
 
 
+def test_training_reads_no_model_input(train: Cohort, held_out: Cohort) -> None:
+    plan = replace(TINY, epochs=1)
+    without = [each.without_inputs().rows(np.arange(64)) for each in (train, held_out)]
+    assert [each.inputs_uv.size for each in without] == [0, 0]
+    with_inputs = [each.rows(np.arange(64)) for each in (train, held_out)]
+    learnt = [
+        train_motion(SMALL, plan, *each, seed=5, device=CPU, run=None, progress=silent)[0].state_dict()
+        for each in (with_inputs, without)
+    ]
+    for name, tensor in learnt[0].items():
+        assert torch.equal(tensor, learnt[1][name]), name
+
+
 def test_the_recipe_can_be_written_down() -> None:
     assert json.loads(json.dumps(asdict(MotionTraining())))["augmentation"]["noise_uv"] > 0.0
 
