@@ -146,7 +146,7 @@ def _print_saliency(saliency: "Saliency") -> None:
     _print_pieces(f"the 10 s, {10_000 // n} ms a bar", strip, saliency.lead_shares)
     beat, strip_share = saliency.beat.sum(), saliency.strip.sum()
     for line in (
-        f"{beat:.0%} rests on the median beat, through the motion, {strip_share:.0%} on the 10 s, by the encoder.",
+        f"{beat:.0%} rests on the median beat, through the motion, {strip_share:.0%} on the 10 s, encoded.",
         "Measurements, age and sex were held fixed.",
         "First order (gradient × input): this is not what the model would say without that piece.",
     ):
