@@ -21,13 +21,16 @@ from models.study.motion_cohort import motion_cohort
 from models.study.scored import DiseaseCohort, MotionCohort, OutcomeCohort, ScoredCohort
 from models.study.streamed import ScoredRows, score_rows
 from models.study.study import StudyInputs
-from models.training.ensemble_stage import Labelled, inputs_of
+from models.training.ensemble_stage import OUT_OF_FOLD, Labelled, inputs_of
 from models.training.progress import Progress, part_of
+from models.training.sources import ANOTHER_POPULATION
 from models.training.variants import ENSEMBLE, fitted_on_all, judged_out_of_fold, probability
 from models.training.worsening import Inputs
 
 #: Of what the study itself draws, its bootstrap samples.
 _SEED: Final = 1
+#: Of an external cohort that says nothing else of itself.
+_ANOTHER_COHORT: Final = "another paired cohort, judged by the ensemble as it is"
 _MEASURED: Final = "_measured"
 _FLAG: Final = "_flag"
 
@@ -45,6 +48,8 @@ class StudySources:
         With flags of structural heart disease.
     outcomes : RowSource or None
         With follow-up, one ECG a patient.
+    external_what : str
+        Who those of ``external`` are, and how they are judged.
     is_quick : bool
         Whether they are smaller than published.
     """
@@ -53,6 +58,7 @@ class StudySources:
     external: RowSource | None = None
     diseases: RowSource | None = None
     outcomes: RowSource | None = None
+    external_what: str = _ANOTHER_COHORT
     is_quick: bool = False
 
 
@@ -64,6 +70,7 @@ def simulated_study(*, is_quick: bool = False, seed: int = 1) -> StudySources:
             external=external(300, seed),
             diseases=echonext_like(1200, 600, seed),
             outcomes=code_like(2000, seed),
+            external_what=ANOTHER_POPULATION,
             is_quick=True,
         )
     return StudySources(
@@ -71,6 +78,7 @@ def simulated_study(*, is_quick: bool = False, seed: int = 1) -> StudySources:
         external=external(seed=seed),
         diseases=echonext_like(seed=seed),
         outcomes=code_like(seed=seed),
+        external_what=ANOTHER_POPULATION,
     )
 
 
@@ -95,12 +103,7 @@ def gather(
     workers : int
         Processes that prepare ECGs.
     """
-    given = {"development": sources.development, "external": sources.external}
-    labelled = {
-        name: _labelled(name, source, folder, workers, part_of(progress, 0.0, 0.05))
-        for name, source in given.items()
-        if source is not None
-    }
+    labelled = _labelled(sources, folder, workers, part_of(progress, 0.0, 0.05))
     scored, motion = _judge_labelled(bundle, labelled, part_of(progress, 0.05, 0.15))
     diseases = outcomes = None
     if sources.diseases is not None:
@@ -124,10 +127,19 @@ def gather(
     )
 
 
-def _labelled(name: str, source: RowSource, folder: Path, workers: int, progress: Progress) -> Labelled:
-    kept_in = folder / name
-    cohort = featurize_cohort(source, kept_in, workers=workers, progress=progress)
-    return Labelled.of(name, cohort, kept_in, is_simulated=source.provenance.is_simulated)
+def _labelled(sources: StudySources, folder: Path, workers: int, progress: Progress) -> dict[str, Labelled]:
+    given = (
+        ("development", sources.development, OUT_OF_FOLD),
+        ("external", sources.external, sources.external_what),
+    )
+    out = {}
+    for i, (name, source, what) in enumerate(given):
+        if source is not None:
+            kept_in, tell = folder / name, part_of(progress, i / len(given), (i + 1) / len(given))
+            cohort = featurize_cohort(source, kept_in, workers=workers, progress=tell)
+            is_simulated = source.provenance.is_simulated
+            out[name] = Labelled.of(name, cohort, kept_in, what=what, is_simulated=is_simulated)
+    return out
 
 
 def _judge_labelled(

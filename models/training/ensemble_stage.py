@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -32,10 +32,8 @@ from schemas.errors import ConfigurationError
 if TYPE_CHECKING:
     from models.training.recipe import TrainingPlan
 
-_WHAT = {
-    "development": "judged out of fold: each patient by an ensemble fitted on the others",
-    "external": "another population, on a recorder no part was trained on; judged by the ensemble as it is",
-}
+#: What the development cohort is; who an external one is, its sources know.
+OUT_OF_FOLD: Final = "judged out of fold: each patient by an ensemble fitted on the others"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,8 +45,13 @@ class Labelled:
     places: dict[str, Text]
 
     @classmethod
-    def of(cls, name: str, cohort: Cohort, folder: Path, *, is_simulated: bool) -> "Labelled":
+    def of(cls, name: str, cohort: Cohort, folder: Path, *, what: str, is_simulated: bool) -> "Labelled":
         """Take the rows with a label out of a stored cohort.
+
+        Parameters
+        ----------
+        what : str
+            Who they are and how they are judged, for the report.
 
         Raises
         ------
@@ -62,7 +65,7 @@ class Labelled:
             )
         state = stored_state(folder)
         n_left_out = int((~known).sum()) + (sum(each.n for each in state.left_out.values()) if state else 0)
-        told = Told(name=name, what=_WHAT[name], is_simulated=is_simulated, n_left_out=n_left_out)
+        told = Told(name=name, what=what, is_simulated=is_simulated, n_left_out=n_left_out)
         return cls(
             told=told, cohort=cohort.rows(known), places={"centre": stored_texts(folder, "centre")[known]}
         )

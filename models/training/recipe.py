@@ -20,7 +20,7 @@ from models.manifest import InputContract, Manifest, Threshold, TrainingRecord
 from models.motion import MotionConfig, MotionGenerator
 from models.training import statements
 from models.training.checkpoint import write_atomically
-from models.training.ensemble_stage import EnsembleResult, Labelled, fit_and_judge
+from models.training.ensemble_stage import OUT_OF_FOLD, EnsembleResult, Labelled, fit_and_judge
 from models.training.given_encoder import GivenEncoder
 from models.training.motion import MotionTraining, train_motion
 from models.training.pretraining import Pretraining, pretrain
@@ -187,9 +187,13 @@ def labelled_cohorts(sources: TrainingSources, cohorts: dict[str, Cohort], run: 
     named = sources.by_name()
     return [
         Labelled.of(
-            name, cohorts[name], cohort_folder(run, name), is_simulated=named[name].provenance.is_simulated
+            name,
+            cohorts[name],
+            cohort_folder(run, name),
+            what=what,
+            is_simulated=named[name].provenance.is_simulated,
         )
-        for name in ("development", "external")
+        for name, what in (("development", OUT_OF_FOLD), ("external", sources.external_what))
         if name in cohorts
     ]
 

@@ -7,6 +7,12 @@ from models.cohorts.rows import RowSource
 from models.cohorts.simulated_cohorts import development, doppler, external, registry
 
 REGISTRY: Final = "registry"
+#: What the external cohort is, where the carts that recorded it are others.
+ANOTHER_POPULATION: Final = (
+    "another population, on a recorder no part was trained on; judged by the ensemble as it is"
+)
+#: And where it is a part of the cohort that was trained on.
+SAME_SITE: Final = "patients of the same site that nothing was fitted on; judged by the ensemble as it is"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +31,8 @@ class TrainingSources:
         Labelled ECGs that nothing is fitted on; None where a site has none.
     what : str
         Who they are, for manifest and card, a sentence without its full stop.
+    external_what : str
+        Who those of ``external`` are, and how they are judged, for the report.
     """
 
     registry: RowSource
@@ -32,6 +40,7 @@ class TrainingSources:
     development: RowSource
     external: RowSource | None
     what: str
+    external_what: str
 
     @property
     def is_simulated(self) -> bool:
@@ -68,4 +77,5 @@ def simulated_sources(sizes: Sizes, seed: int) -> TrainingSources:
         development=development(sizes.development, seed),
         external=external(sizes.external, seed),
         what="simulated people with simulated echocardiograms; nobody real",
+        external_what=ANOTHER_POPULATION,
     )
