@@ -8,17 +8,20 @@ import numpy.typing as npt
 
 from models.cohorts.errors import CohortError
 from models.cohorts.paired import PairedCohort
+from models.cohorts.rows import RowSource
 from models.cohorts.subset import SubsetRows
 from models.study.labelled import LABEL
-from models.training.sources import TrainingSources
+from models.training.sources import SAME_SITE, TrainingSources
 from models.training.splits import patient_folds
 
-#: What the column ``split`` may say. Rows of other splits are not used.
-UNLABELLED, MOTION, DEVELOPMENT, EXTERNAL = "unlabelled", "motion", "development", "external"
+#: What the column ``split`` may say. Rows that it leaves blank are not used where it names any.
+PARTS: Final = ("unlabelled", "motion", "development", "external")
+UNLABELLED, MOTION, DEVELOPMENT, EXTERNAL = PARTS
 #: Without splits patients are dealt out to twenty hands: 10 for motion, 7 for development, 3 to judge.
 _HANDS: Final = (MOTION,) * 10 + (DEVELOPMENT,) * 7 + (EXTERNAL,) * 3
 #: With fewer, neither a generator nor a cross-validated ensemble says anything.
 _FEWEST: Final = 50
+_AS_WORDS: Final = f"{', '.join(PARTS[:-1])} or {PARTS[-1]}"
 
 
 def paired_sources(folder: Path, seed: int) -> TrainingSources:
@@ -30,10 +33,13 @@ def paired_sources(folder: Path, seed: int) -> TrainingSources:
     Raises
     ------
     CohortError
-        When a part has too few usable rows; the message says what it needs.
+        When a part has too few usable rows, or ``split`` names something else; the message says what is
+        needed.
     """
     cohort = PairedCohort(folder)
-    part = _parts(cohort, seed)
+    named = _named_parts(folder, cohort)
+    part = _dealt_parts(cohort, seed) if named is None else named
+    how = f", dealt under the seed {seed}," if named is None else ""
     is_labelled = np.isfinite(cohort.outcome(LABEL))
     rows = {
         MOTION: np.flatnonzero((part == MOTION) & cohort.has_velocities()),
@@ -45,22 +51,51 @@ def paired_sources(folder: Path, seed: int) -> TrainingSources:
         if len(rows[name]) < _FEWEST:
             raise CohortError(
                 f"{folder}: {len(rows[name])} ECGs of the part {name} have {need}, {_FEWEST} are needed; "
-                f"the column split may say {UNLABELLED}, {MOTION}, {DEVELOPMENT} or {EXTERNAL}"
+                f"the column split may say {_AS_WORDS}"
             )
     unlabelled = np.flatnonzero((part == UNLABELLED) | (part == MOTION))
     return TrainingSources(
-        registry=SubsetRows(cohort, unlabelled, "encoder"),
-        doppler=SubsetRows(cohort, rows[MOTION], MOTION),
-        development=SubsetRows(cohort, rows[DEVELOPMENT], DEVELOPMENT),
-        external=SubsetRows(cohort, rows[EXTERNAL], EXTERNAL) if len(rows[EXTERNAL]) else None,
+        registry=SubsetRows(cohort, unlabelled, f"encoder{how}"),
+        doppler=SubsetRows(cohort, rows[MOTION], MOTION + how),
+        development=SubsetRows(cohort, rows[DEVELOPMENT], DEVELOPMENT + how),
+        external=SubsetRows(cohort, rows[EXTERNAL], EXTERNAL + how) if len(rows[EXTERNAL]) else None,
         what=f"patients of the paired cohort {cohort.provenance.name}",
+        external_what=SAME_SITE,
     )
 
 
-def _parts(cohort: PairedCohort, seed: int) -> npt.NDArray[np.str_]:
-    """Part of each row: str, (n,)."""
+def paired_part(folder: Path, part: str) -> RowSource:
+    """Open one part of a paired cohort, where its column ``split`` names parts; else all its rows.
+
+    Raises
+    ------
+    CohortError
+        When no row is of the part, or ``split`` names something else than parts.
+    """
+    cohort = PairedCohort(folder)
+    named = _named_parts(folder, cohort)
+    if named is None:
+        return cohort
+    rows = np.flatnonzero(named == part)
+    if not len(rows):
+        raise CohortError(f"{folder}: its column split names parts, and no row is of the part {part}")
+    return SubsetRows(cohort, rows, part)
+
+
+def _named_parts(folder: Path, cohort: PairedCohort) -> npt.NDArray[np.str_] | None:
+    """Part of each row by the column ``split``: str, (n,); None where it names none."""
     said = np.array(cohort.splits, dtype=np.str_)
-    if np.isin(said, (UNLABELLED, MOTION, DEVELOPMENT, EXTERNAL)).any():
-        return said
+    others = np.flatnonzero(~np.isin(said, ("", *PARTS)))
+    if len(others):
+        raise CohortError(
+            f"{folder}: the column split names other parts than {_AS_WORDS} in {len(others)} rows, the first "
+            f"is row {others[0]}: name these, leave it blank where a row is not to be used, or leave the column "
+            "out, and patients are dealt into parts"
+        )
+    return said if (said != "").any() else None
+
+
+def _dealt_parts(cohort: PairedCohort, seed: int) -> npt.NDArray[np.str_]:
+    """Part of each row, its patient's under the seed: str, (n,)."""
     hand = patient_folds(np.array(cohort.patient_keys, dtype=np.str_), len(_HANDS), seed)
     return np.array(_HANDS, dtype=np.str_)[hand]

@@ -1,5 +1,6 @@
 """``diastole study``: every row of the published study's results, on simulated cohorts or on a site's own."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -22,16 +23,47 @@ if TYPE_CHECKING:
 
 _VERDICT: Final = {True: ("met", "green"), False: ("MISSED", "bold red"), None: ("not known", "yellow")}
 
+CohortOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--cohort",
+        help="Folder of the paired ECG–echo cohort that the bundle was trained on: judged on its parts "
+        "development and external, which neither encoder nor motion generator has seen.",
+    ),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(min=0, help="Seed under which --cohort was dealt into parts; default the bundle's."),
+]
 DevelopmentOption = Annotated[
     Path | None,
-    typer.Option("--development", help="Folder of a paired ECG–echo cohort to judge out of fold."),
+    typer.Option(
+        "--development",
+        help="Folder of a paired cohort to judge out of fold, none of which the bundle was trained on: its "
+        "part development where the column split names parts, else all rows.",
+    ),
 ]
 ExternalOption = Annotated[
     Path | None,
-    typer.Option("--external", help="Folder of another, for the bundle as it is; needs --development."),
+    typer.Option(
+        "--external",
+        help="Folder of another, for the bundle as it is: its part external, or all rows, likewise. Needs "
+        "--development.",
+    ),
 ]
 EchoNextOption = Annotated[Path | None, typer.Option("--echonext", help="Folder of EchoNext.")]
 Code15Option = Annotated[Path | None, typer.Option("--code15", help="Folder of CODE-15 %.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """Folders to judge a bundle on, each as the option of its name says."""
+
+    cohort: Path | None = None
+    development: Path | None = None
+    external: Path | None = None
+    echonext: Path | None = None
+    code15: Path | None = None
 
 
 def study(
@@ -42,6 +74,8 @@ def study(
         Path | None,
         typer.Option("--out", help="Where the report goes, and what was scored; default in DIASTOLE_HOME."),
     ] = None,
+    cohort: CohortOption = None,
+    seed: SeedOption = None,
     development: DevelopmentOption = None,
     external: ExternalOption = None,
     echonext: EchoNextOption = None,
@@ -55,16 +89,22 @@ def study(
     simulated beside it. What was scored is kept: interrupted, the same command goes on. Writes study.html,
     which needs no other file, and study.json. A mark that is missed is said and is no failure: exit code 0.
 
-    Example: diastole study --development our-lab --external their-lab --code15 code-15 --out studies/ours
+    Example: diastole study --bundle runs/our-1/bundle --cohort our-echo-lab --code15 code-15
     """
     # Imported here: torch takes seconds, and other commands do without.
     from models.bundle import DEFAULT_BUNDLE, load_bundle
     from models.study.inputs import gather
     from ops.training_progress import shown_progress
 
+    if seed is not None and cohort is None:
+        raise ConfigurationError("--seed says how --cohort was dealt into parts: give both, or leave it out")
     settings = prepared()
-    sources = chosen_sources(development, external, echonext, code15, is_quick=quick)
     judged = load_bundle(bundle or settings.bundle or DEFAULT_BUNDLE)
+    sources = chosen_sources(
+        Paths(cohort=cohort, development=development, external=external, echonext=echonext, code15=code15),
+        seed=judged.manifest.training.seed if seed is None else seed,
+        is_quick=quick,
+    )
     into = folder or settings.home.resolve() / "study" / judged.version
     with shown_progress(err()) as progress:
         inputs = gather(judged, sources, into / "scored", workers=workers, progress=progress)
@@ -112,38 +152,60 @@ def verdict(reached: "Sequence[Mark]") -> tuple[str, ...]:
     return (", ".join(parts), *warning)
 
 
-def chosen_sources(
-    development: Path | None,
-    external: Path | None,
-    echonext: Path | None,
-    code15: Path | None,
-    *,
-    is_quick: bool,
-) -> "StudySources":
+def chosen_sources(given: Paths, *, seed: int, is_quick: bool) -> "StudySources":
     """Open what is to be judged: what is given, or else simulated cohorts.
+
+    Parameters
+    ----------
+    seed : int
+        Under which ``given.cohort`` was dealt into parts.
 
     Raises
     ------
     ConfigurationError
         When the options contradict each other, or a cohort is not as its layout says.
     """
-    from models.study.inputs import StudySources, simulated_study
+    from models.study.inputs import simulated_study
 
-    if not any((development, external, echonext, code15)):
+    if given == Paths():
         return simulated_study(is_quick=is_quick)
     if is_quick:
         raise ConfigurationError("--quick is for simulated cohorts: leave it out where paths are given")
-    if external and not development:
+    if given.cohort and (given.development or given.external):
+        raise ConfigurationError(
+            "--cohort has parts of its own to judge: leave out --development and --external, or give these "
+            "in its place"
+        )
+    if given.external and not given.development:
         raise ConfigurationError(
             "--external needs --development: what the ensemble is compared with is fitted there"
         )
     from models.cohorts.code15 import Code15
     from models.cohorts.echonext import EchoNext
-    from models.cohorts.paired import PairedCohort
+
+    labelled = _of_cohort(given.cohort, seed) if given.cohort else _of_folders(given)
+    return replace(
+        labelled,
+        diseases=EchoNext(given.echonext) if given.echonext else None,
+        outcomes=Code15(given.code15, first_exam_only=True) if given.code15 else None,
+    )
+
+
+def _of_cohort(folder: Path, seed: int) -> "StudySources":
+    from models.study.inputs import StudySources
+    from models.training.paired_sources import paired_sources
+
+    parts = paired_sources(folder, seed)
+    return StudySources(
+        development=parts.development, external=parts.external, external_what=parts.external_what
+    )
+
+
+def _of_folders(given: Paths) -> "StudySources":
+    from models.study.inputs import StudySources
+    from models.training.paired_sources import DEVELOPMENT, EXTERNAL, paired_part
 
     return StudySources(
-        development=PairedCohort(development) if development else None,
-        external=PairedCohort(external) if external else None,
-        diseases=EchoNext(echonext) if echonext else None,
-        outcomes=Code15(code15, first_exam_only=True) if code15 else None,
+        development=paired_part(given.development, DEVELOPMENT) if given.development else None,
+        external=paired_part(given.external, EXTERNAL) if given.external else None,
     )

@@ -58,12 +58,21 @@ def test_rows_without_curve_or_label_teach_only_the_encoder(tmp_path: Path) -> N
 
 
 def test_splits_that_name_the_parts_count(tmp_path: Path) -> None:
-    names = [UNLABELLED, MOTION, DEVELOPMENT, EXTERNAL, "set aside"]
+    names = [UNLABELLED, MOTION, DEVELOPMENT, EXTERNAL, ""]
     rows = [row(i, i, split=names[i % 5]) for i in range(300)]
     sources = paired_sources(written(tmp_path, rows), seed=1)
     found = (sources.registry, sources.doppler, sources.development, sources.external)
     for source, wanted in zip(found, ({0, 1}, {1}, {2}, {3}), strict=True):
         assert patients(source) == {f"P{i}" for i in range(300) if i % 5 in wanted}
+
+
+@pytest.mark.parametrize("others", [("train", "test"), (MOTION, DEVELOPMENT, "extrenal")])
+def test_split_that_names_no_part_is_refused_naming_the_parts(
+    tmp_path: Path, others: tuple[str, ...]
+) -> None:
+    rows = [row(i, i, split=others[i % len(others)]) for i in range(300)]
+    with pytest.raises(CohortError, match="other parts than unlabelled, motion, development or external"):
+        paired_sources(written(tmp_path, rows), seed=1)
 
 
 def test_cohort_whose_own_splits_leave_nobody_outside_has_no_external_part(tmp_path: Path) -> None:
