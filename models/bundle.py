@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from models.atomic import write_atomically
 from models.ensemble import Ensemble
 from models.founder import Net1D
 from models.manifest import Manifest, ManifestError, ManifestFormatError, from_json, to_json
@@ -100,7 +101,10 @@ def file_bytes(module: nn.Module) -> bytes:
 
 
 def write_bundle(path: Path, manifest: Manifest, files: dict[str, bytes]) -> None:
-    """Write a bundle's folder; doing it again with the same content changes nothing.
+    """Write a bundle's folder, the manifest last; doing it again with the same content changes nothing.
+
+    Each file is whole or as it was. A folder whose writing was cut short is refused when it is loaded;
+    writing it again makes it good.
 
     Parameters
     ----------
@@ -114,10 +118,9 @@ def write_bundle(path: Path, manifest: Manifest, files: dict[str, bytes]) -> Non
     """
     if {name: sha256(content) for name, content in files.items()} != manifest.files:
         raise BundleError(f"{MANIFEST_FILE} does not list the files to be written: make it from them")
-    path.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        (path / name).write_bytes(content)
-    (path / MANIFEST_FILE).write_text(to_json(manifest), encoding="utf-8")
+        write_atomically(path / name, content)
+    write_atomically(path / MANIFEST_FILE, to_json(manifest).encode())
 
 
 def sha256(content: bytes) -> str:

@@ -1,6 +1,6 @@
 """Score whole cohorts, from memory or mapped from disk, batch by batch: for training and study."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from models.bundle import Bundle
 from models.cohorts.featurized import Cohort
 from models.prediction import INTERVAL_QUANTILES
+from models.progress import Progress
 from models.scorer import Extracted, Extractor
 
 Floats = npt.NDArray[np.float32]
-#: Told what is being done and how far it has come, 0 to 1.
-Progress = Callable[[str, float], None]
 
 _BATCH_SIZE: Final = 64
 

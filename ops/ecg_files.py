@@ -9,7 +9,7 @@ from typing import Final
 
 from models.cohorts.preparation import HAS_PACEMAKER
 from models.cohorts.rows import CohortEcg, Provenance
-from models.training.progress import Progress, silent
+from models.progress import Progress, silent
 from schemas.recorded import EcgRecorded
 from streams.feeds.read import read
 from streams.feeds.readers.options import ReadOptions
@@ -25,8 +25,8 @@ _SOME_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 class EcgFiles:
     """Files that can be read, one row each; a :class:`models.cohorts.rows.RowSource`.
 
-    Patients are numbered as they first appear, files in order; nothing made of the site's identifiers is kept.
-    A file that names no patient is taken for one of its own.
+    Patients are numbered as they first appear, files in order; nothing made of the site's identifiers is
+    kept. A file that names no patient is taken for one of its own.
 
     Attributes
     ----------

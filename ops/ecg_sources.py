@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from models.cohorts.rows import RowSource
 from models.cohorts.simulated_cohorts import registry
-from models.training.progress import Progress
+from models.progress import Progress
 from ops.ecg_files import SUFFIXES, find_ecg_files
 from schemas.errors import ConfigurationError
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from models.training.progress import Progress
+from models.progress import Progress
 
 #: Without a terminal a line is written each time another twentieth of the work, or another stage, has begun.
 _LINES: Final = 20

@@ -32,7 +32,7 @@ from models.cohorts.preparation import MOST_CHARS, TEXTS, VELOCITY_SHAPE, Prepar
 from models.cohorts.rows import RowSource
 from models.cohorts.store_state import StoreState, read_state, write_json, write_state
 from models.features import COLUMN_NAMES
-from models.training.progress import Progress, silent
+from models.progress import Progress, silent
 from schemas.featurized import MEDIAN_BEAT_SAMPLES, MODEL_INPUT_LEADS, MODEL_INPUT_SAMPLES
 
 _ARRAYS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from models.atomic import write_atomically
 from models.cohorts.errors import CohortError
 from models.cohorts.rows import Provenance
 from models.features import COLUMN_NAMES
-from models.training.checkpoint import write_atomically
 
 STATE_FILE: Final = "cohort.json"
 #: Rises when the same rows would give other arrays or files: folders of an older one are refused.

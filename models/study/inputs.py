@@ -13,6 +13,7 @@ from models.cohorts.rows import RowSource
 from models.cohorts.simulated_cohorts import code_like, development, echonext_like, external
 from models.cohorts.store import featurize_cohort
 from models.features import AGE, COLUMN_NAMES, SEX
+from models.progress import Progress, part_of
 from models.scorer import Extractor
 from models.scoring import ExtractedArrays, extract
 from models.study.estimate import FloatArray
@@ -22,7 +23,6 @@ from models.study.scored import DiseaseCohort, MotionCohort, OutcomeCohort, Scor
 from models.study.streamed import ScoredRows, score_rows
 from models.study.study import StudyInputs
 from models.training.ensemble_stage import OUT_OF_FOLD, Labelled, inputs_of
-from models.training.progress import Progress, part_of
 from models.training.sources import ANOTHER_POPULATION
 from models.training.variants import ENSEMBLE, fitted_on_all, judged_out_of_fold, probability
 from models.training.worsening import Inputs

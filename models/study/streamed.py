@@ -11,16 +11,16 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from models.atomic import write_atomically
 from models.bundle import Bundle
 from models.cohorts.fan_out import CHUNK_ROWS, prepared_in_order
 from models.cohorts.featurized import Cohort
 from models.cohorts.preparation import PreparedRows
 from models.cohorts.rows import RowSource
 from models.features import COLUMN_NAMES
+from models.progress import Progress
 from models.scoring import score_cohort
 from models.study.estimate import FloatArray
-from models.training.checkpoint import write_atomically
-from models.training.progress import Progress
 
 #: Pieces whose scores are written as one file: about 8 000 ECGs, half a minute of work to lose.
 _CHUNKS_A_FILE: Final = 32

@@ -1,7 +1,6 @@
 """Checkpoints: tensors and plain values in one file, whole or not there, and never code."""
 
 import io
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, ClassVar, Final
 import torch
 from torch import Tensor
 
+from models.atomic import write_atomically
 from schemas.errors import ConfigurationError
 
 _PLAIN: Final = (bool, int, float, str, type(None))
@@ -19,20 +19,6 @@ class CheckpointError(ConfigurationError):
     """A checkpoint cannot be used; the message says why and what to do."""
 
     code: ClassVar[str] = "CHECKPOINT"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file such that it holds the old content or the new, whenever the power goes.
-
-    The parent folder is made where it is missing.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:

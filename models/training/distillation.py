@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.atomic import write_atomically
 from models.cohorts.featurized import Cohort
 from models.founder import COMPACT, FULL, EncoderConfig, Net1D
+from models.progress import Progress, part_of
 from models.training.augmentation import Augmentation
-from models.training.checkpoint import write_atomically
 from models.training.devices import autocast
 from models.training.ecg_batches import EcgBatches, Rows, in_chunks, rows_to_train_and_validate
 from models.training.encoder_file import Normalise, embed, read_encoder, write_encoder
 from models.training.loop import LoopPlan, fit
 from models.training.pretraining import QUICK_EPOCHS
-from models.training.progress import Progress, part_of
 from models.training.run_folder import RunFolder
 from models.training.schedule import one_cycle, step
 from schemas.errors import ConfigurationError

@@ -9,13 +9,13 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from models.atomic import write_atomically
 from models.bundle import file_bytes
 from models.cohorts.featurized import Cohort
 from models.founder import EncoderConfig, Net1D
 from models.normalisation import Normalisation
-from models.training.checkpoint import write_atomically
+from models.progress import Progress, silent
 from models.training.ecg_batches import CHUNK
-from models.training.progress import Progress, silent
 from models.training.run_folder import RunFolder, RunFolderError
 
 ENCODER_FILE: Final = "encoder.safetensors"

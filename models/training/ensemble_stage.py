@@ -15,6 +15,7 @@ from models.ensemble import Ensemble
 from models.founder import Net1D
 from models.manifest import InputContract, Performance
 from models.motion import MotionGenerator
+from models.progress import Progress, part_of
 from models.scorer import Extractor
 from models.scoring import ExtractedArrays, extract
 from models.study.estimate import FloatArray
@@ -24,7 +25,6 @@ from models.study.motion_error import motion_errors
 from models.study.scored import ScoredCohort, Text
 from models.training.judge import threshold_at_specificity
 from models.training.performance import performances
-from models.training.progress import Progress, part_of
 from models.training.variants import ENSEMBLE, fitted_on_all, judged_out_of_fold, probability
 from models.training.worsening import Inputs
 from schemas.errors import ConfigurationError

@@ -11,8 +11,8 @@ from models.founder import FULL
 from models.founder_checkpoint import load_founder
 from models.heads_plan import HeadsPlan
 from models.manifest import ECGFOUNDER, InputContract, TrainingRecord
+from models.progress import Progress, part_of
 from models.training.ensemble_stage import fit_and_judge
-from models.training.progress import Progress, part_of
 from models.training.recipe import (
     Learnt,
     Machine,

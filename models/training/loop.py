@@ -14,9 +14,9 @@ from typing import ClassVar, Final
 import torch
 from torch import Tensor
 
+from models.progress import Progress
 from models.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from models.training.devices import autocast, pick_device
-from models.training.progress import Progress
 from models.training.run_folder import RunFolder
 from models.training.task import Stateful, Task
 from schemas.errors import ConfigurationError, DiastoleError

@@ -18,12 +18,12 @@ from torch.nn import functional
 from models.cohorts.featurized import Cohort
 from models.motion import MotionConfig, MotionGenerator
 from models.motion_measurements import MOTION_COLUMNS, N_VELOCITIES
+from models.progress import Progress
 from models.training.beat_augmentation import BeatAugmentation, Chance, augment_beats, hide_context
 from models.training.loop import FitResult, LoopPlan, autocast, fit
 from models.training.motion_calibration import calibrate_uncertainty
 from models.training.motion_discriminator import DiscriminatorConfig, MotionDiscriminator
 from models.training.motion_pairs import Batch, Pairs
-from models.training.progress import Progress
 from models.training.run_folder import RunFolder
 
 #: e' of both sites, among the velocities.

@@ -7,9 +7,9 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from models.heads_plan import HeadsPlan
+from models.progress import Progress, silent
 from models.training.heads import Rows, fit_ensemble, row_patients
 from models.training.logistic import Array
-from models.training.progress import Progress, silent
 from models.training.splits import Keys, patient_folds
 
 

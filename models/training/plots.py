@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from models.training.checkpoint import write_atomically
+from models.atomic import write_atomically
 from models.training.loop import LOSS, best_of
 from models.training.run_folder import RunFolder
 

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from models.cohorts.featurized import Cohort
 from models.founder import COMPACT, EncoderConfig, Net1D
+from models.progress import Progress
 from models.training.augmentation import Augmentation
 from models.training.devices import autocast
 from models.training.ecg_batches import EcgBatches, Rows, evenly, in_chunks, rows_to_train_and_validate
 from models.training.encoder_file import read_encoder, write_encoder
 from models.training.judge import auc
 from models.training.loop import LoopPlan, fit
-from models.training.progress import Progress
 from models.training.run_folder import RunFolder
 from models.training.schedule import one_cycle, step
 from models.training.targets import (

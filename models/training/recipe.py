@@ -9,6 +9,7 @@ from typing import Final
 import safetensors.torch
 import torch
 
+from models.atomic import write_atomically
 from models.bundle import MOTION_FILE, file_bytes, weight_files, write_bundle
 from models.bundle import sha256 as sha256_of
 from models.cohorts.featurized import Cohort
@@ -18,13 +19,12 @@ from models.founder import EncoderConfig, Net1D
 from models.heads_plan import HeadsPlan
 from models.manifest import InputContract, Manifest, Threshold, TrainingRecord
 from models.motion import MotionConfig, MotionGenerator
+from models.progress import Progress, part_of
 from models.training import statements
-from models.training.checkpoint import write_atomically
 from models.training.ensemble_stage import OUT_OF_FOLD, EnsembleResult, Labelled, fit_and_judge
 from models.training.given_encoder import GivenEncoder
 from models.training.motion import MotionTraining, train_motion
 from models.training.pretraining import Pretraining, pretrain
-from models.training.progress import Progress, part_of
 from models.training.run_folder import RunFolder
 from models.training.sources import REGISTRY, Sizes, TrainingSources
 from models.training.splits import holdout

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import torch
 
-from models.training.checkpoint import write_atomically
+from models.atomic import write_atomically
 from schemas.errors import ConfigurationError
 
 CONFIG_FILE: Final = "config.json"

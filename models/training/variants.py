@@ -10,10 +10,10 @@ from scipy.special import expit
 
 from models.features import FOUNDATION, MOTION
 from models.heads_plan import DEMOGRAPHICS, GROUPS, MEASUREMENTS, HeadsPlan
+from models.progress import Progress, part_of
 from models.training.heads import Fitted, fit_ensemble
 from models.training.logistic import Array
 from models.training.out_of_fold import OutOfFold, out_of_fold
-from models.training.progress import Progress, part_of
 from models.training.splits import Keys
 from models.training.worsening import Inputs
 

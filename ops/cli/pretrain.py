@@ -27,7 +27,7 @@ from ops.cli.training_setup import (
 
 if TYPE_CHECKING:
     from models.cohorts.featurized import Cohort
-    from models.training.progress import Progress
+    from models.progress import Progress
     from models.training.run_folder import RunFolder
 
     #: Trains on a cohort, and leaves the encoder and the stage named beside it in the run folder.
@@ -75,9 +75,9 @@ def pretrain(
     """
     # Imported here: torch takes seconds, and other commands do without.
     from models.cohorts.store import featurize_cohort
+    from models.progress import part_of
     from models.training.encoder_file import ENCODER_FILE
     from models.training.pretraining import QUICK_ECGS
-    from models.training.progress import part_of
     from models.training.run_folder import RunConfiguration
     from ops.ecg_sources import open_ecgs
     from ops.training_progress import shown_progress

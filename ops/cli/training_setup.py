@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from models.cohorts.rows import RowSource
-    from models.training.progress import Progress
+    from models.progress import Progress
     from models.training.run_folder import RunConfiguration, RunFolder
 
 OutOption = Annotated[

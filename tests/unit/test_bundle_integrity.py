@@ -261,6 +261,28 @@ def test_written_bundle_is_the_one_that_was_loaded(tmp_path: Path, tiny: Path, b
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("cut_at", [ENCODER_FILE, MANIFEST_FILE])
+def test_a_folder_whose_writing_was_cut_short_is_refused_and_made_good_by_writing_it_again(
+    tmp_path: Path, bundle: Bundle, cut_at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = weight_files(bundle.encoder, bundle.motion, bundle.ensemble)
+    rename = Path.replace
+
+    def cut(path: Path, target: Path) -> Path:
+        if target.name == cut_at:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", cut)
+        with pytest.raises(KeyboardInterrupt):
+            write_bundle(tmp_path / "new", bundle.manifest, files)
+    with pytest.raises(BundleError):
+        load_bundle(tmp_path / "new")
+    write_bundle(tmp_path / "new", bundle.manifest, files)
+    assert load_bundle(tmp_path / "new").sha256 == bundle.sha256
+
+
 def test_files_that_the_manifest_does_not_list_are_not_written(tmp_path: Path, bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="does not list"):
         write_bundle(tmp_path / "new", bundle.manifest, {"other": b""})

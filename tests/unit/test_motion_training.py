@@ -13,12 +13,12 @@ from models.cohorts.tissue_doppler import Velocities, velocity_curves
 from models.features import COLUMN_NAMES
 from models.motion import MotionConfig, MotionGenerator, context_rows
 from models.motion_measurements import N_VELOCITIES, is_fibrillating, measure_motion, rr_ms
+from models.progress import silent
 from models.training.loop import fit
 from models.training.motion import MotionTask, MotionTraining, train_motion
 from models.training.motion_calibration import calibrate_uncertainty
 from models.training.motion_discriminator import DiscriminatorConfig, MotionDiscriminator
 from models.training.motion_pairs import Pairs
-from models.training.progress import silent
 from models.training.run_folder import RunConfiguration, RunFolder, open_run
 from schemas.errors import ConfigurationError
 

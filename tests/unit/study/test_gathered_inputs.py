@@ -10,13 +10,13 @@ from models.bundle import load_bundle
 from models.cohorts.rows import CohortEcg
 from models.cohorts.simulated_cohorts import SimulatedCohort, code_like, development, echonext_like, external
 from models.cohorts.store import featurize_cohort
+from models.progress import silent
 from models.scorer import Extractor
 from models.scoring import extract, score_cohort
 from models.study.inputs import StudySources, gather, simulated_study
 from models.study.streamed import score_rows
 from models.study.study import run_study
 from models.training.out_of_fold import out_of_fold
-from models.training.progress import silent
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@ import pytest
 import torch
 from unit.training.tasks import LineTask
 
+from models.progress import silent
 from models.training.loop import LoopPlan, fit, is_over
-from models.training.progress import silent
 from schemas.errors import ConfigurationError
 
 

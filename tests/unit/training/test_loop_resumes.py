@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from unit.training.tasks import InterruptedTrainingError, LineTask
 
+from models.progress import part_of, silent
 from models.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from models.training.devices import autocast, pick_device
 from models.training.loop import DivergedError, LoopPlan, fit
-from models.training.progress import part_of, silent
 from models.training.run_folder import RunConfiguration, RunFolder, open_run
 from schemas.errors import ConfigurationError
 

@@ -11,12 +11,12 @@ from unit.training.ecgs import drawn_cohort
 from models.features import COLUMN_NAMES
 from models.founder import EncoderConfig
 from models.normalisation import Normalisation
+from models.progress import silent
 from models.training.augmentation import UNCHANGED, Augmentation, AugmentedViews
 from models.training.distillation import Distillation, DistillationTask, distil
 from models.training.encoder_file import embed, read_encoder
 from models.training.loop import LoopPlan, fit
 from models.training.pretraining import EncoderTask, Pretraining, pretrain
-from models.training.progress import silent
 from models.training.run_folder import RunConfiguration, RunFolder, RunFolderError, open_run
 from models.training.schedule import one_cycle
 from models.training.targets import (

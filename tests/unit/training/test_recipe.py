@@ -12,9 +12,9 @@ import torch
 from models.bundle import load_bundle
 from models.founder import EncoderConfig
 from models.motion import MotionConfig
+from models.progress import silent
 from models.training.given_encoder import given_encoder
 from models.training.plans import training_plan
-from models.training.progress import silent
 from models.training.recipe import BUNDLE_FOLDER, Machine, TrainingPlan, cohort_folder, train_bundle
 from models.training.run_folder import RunConfiguration, RunFolder, RunFolderError, open_run
 from models.training.sources import Sizes, simulated_sources

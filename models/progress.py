@@ -1,4 +1,4 @@
-"""How training tells what it is doing."""
+"""How work that takes long tells what it is doing."""
 
 from collections.abc import Callable
 
