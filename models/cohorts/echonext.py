@@ -4,7 +4,8 @@
 
     echonext_metadata_100k.csv                one line for each ECG, of all splits
     EchoNext_{split}_waveforms.npy            float, (N, 1, 2500, 12), 250 Hz, z-scored: not mV
-    EchoNext_{split}_tabular_features.npy     float, (N, 7), standardised, gaps filled: TABULAR_COLUMNS
+    EchoNext_{split}_tabular_features.npy     float, (N, 7), standardised, gaps filled: TABULAR_COLUMNS;
+                                              compared with the CSV, not used
 
 Row i of a split's arrays is the i-th line of the CSV with that split. ``no_split`` shares patients with
 ``val`` and ``test`` and is left out unless asked for.
@@ -99,10 +100,6 @@ class EchoNext:
             split=split,
             outcomes=outcomes(table, row),
         )
-
-    def tabular_features(self, split: str) -> npt.NDArray[Any]:
-        """Map a split's tabular features: (N, 7), columns :data:`TABULAR_COLUMNS`; sex 1 is male."""
-        return _open_tabular(self._folder, split)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave behind the mapped arrays; each process maps its own."""

@@ -1,4 +1,4 @@
-"""Judge probabilities: discrimination, calibration, and the threshold of a stated operating point."""
+"""Judge probabilities: discrimination, and the threshold of a stated operating point."""
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +17,6 @@ def auc(label: Array, score: Array) -> float:
     return float((ranks - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
-def brier(label: Array, probability: Array) -> float:
-    """Mean squared error of the probability."""
-    return float(np.mean((probability - label) ** 2))
-
-
 def threshold_at_specificity(label: Array, probability: Array, specificity: float) -> float:
     """Probability, 4 decimals, below which ``specificity`` of those without the phenotype lie."""
     return round(float(np.quantile(probability[label < 0.5], specificity)), 4)
-
-
-def sensitivity_specificity(label: Array, probability: Array, threshold: float) -> tuple[float, float]:
-    """Shares of those with, and without, the phenotype who are told so."""
-    high = probability >= threshold
-    return float(high[label > 0.5].mean()), float((~high)[label < 0.5].mean())

@@ -48,7 +48,7 @@ class RunConfiguration:
     plan : object
         A frozen dataclass of plain values, or a mapping.
     data_hash : str
-        Names the ECGs, as :func:`data_hash` does; may be empty where the plan alone decides them.
+        Names the ECGs; may be empty where the plan alone decides them.
     """
 
     command: str
@@ -74,16 +74,6 @@ def versions() -> dict[str, str]:
     """Versions that a run's numbers depend on."""
     major, minor, _ = platform.python_version_tuple()
     return {"python": f"{major}.{minor}", "numpy": np.__version__, "torch": str(torch.__version__)}
-
-
-def data_hash(*arrays: np.ndarray[Any, Any]) -> str:
-    """SHA-256 over arrays, their types and shapes; read piece by piece, so that mapped files stay on disk."""
-    whole = sha256()
-    for array in arrays:
-        whole.update(f"{array.dtype.str}{array.shape}".encode())
-        for start in range(0, len(array), 256):
-            whole.update(np.ascontiguousarray(array[start : start + 256]).tobytes())
-    return whole.hexdigest()
 
 
 class RunFolder:

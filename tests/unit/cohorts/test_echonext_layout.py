@@ -159,15 +159,6 @@ def test_sex_and_age_come_from_the_csv_with_1_for_male(folder: Path) -> None:
     assert source[1].sex is Sex.UNKNOWN
 
 
-def test_tabular_features_have_their_true_order(folder: Path) -> None:
-    assert TABULAR_COLUMNS[:3] == ("sex", "age_at_ecg", "ventricular_rate")
-    assert TABULAR_COLUMNS[3:] == ("atrial_rate", "pr_interval", "qrs_duration", "qt_corrected")
-    source = EchoNext(folder)
-    tabular = source.tabular_features("train")
-    ages = [source[i].age_years or 0.0 for i in range(4)]
-    assert np.argsort(tabular[:, TABULAR_COLUMNS.index("age_at_ecg")]).tolist() == np.argsort(ages).tolist()
-
-
 @pytest.mark.parametrize(
     ("flag", "columns"),
     [

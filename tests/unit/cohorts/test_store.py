@@ -18,8 +18,7 @@ from spoilt_rows import PowerCut, Rows
 from models.cohorts.errors import CohortError, CohortWorkerError
 from models.cohorts.featurized import Cohort
 from models.cohorts.fingerprint import cohort_sha256
-from models.cohorts.iterated import IteratedRows
-from models.cohorts.rows import Provenance
+from models.cohorts.rows import CohortEcg, Provenance
 from models.cohorts.simulated_cohorts import doppler
 from models.cohorts.store import (
     featurize_cohort,
@@ -277,23 +276,25 @@ def test_amplitudes_without_a_unit_leave_the_shape_and_no_voltage(tmp_path: Path
     assert ((size_uv > 60) & (size_uv < 300)).all()
 
 
+class Listed(list[CohortEcg]):
+    """Rows that are there already."""
+
+    provenance = Provenance(name="listed", is_simulated=True)
+
+
 def test_clipping_by_the_publisher_does_not_cost_a_source_without_unit_its_ecgs(tmp_path: Path) -> None:
     ecg = doppler(1)[0]
     limit = np.percentile(np.abs(ecg.samples), 99.5)
     cut = replace(ecg, samples=np.clip(ecg.samples, -limit, limit).astype(np.int16))
-    known = IteratedRows(lambda: iter([cut]), 1, Provenance(name="cut", is_simulated=True))
-    unknown = IteratedRows(
-        lambda: iter([replace(cut, uv_per_unit=None)]), 1, Provenance(name="cut", is_simulated=True)
-    )
-    with pytest.raises(CohortError, match=r"none of 1 ECGs of cut can be used: CLIPPED 1"):
+    known, unknown = Listed([cut]), Listed([replace(cut, uv_per_unit=None)])
+    with pytest.raises(CohortError, match=r"none of 1 ECGs of listed can be used: CLIPPED 1"):
         featurize_cohort(known, tmp_path / "known")
     assert len(featurize_cohort(unknown, tmp_path / "unknown")) == 1
 
 
 def test_a_pacemaker_the_source_knows_of_leaves_the_ecg_out(tmp_path: Path) -> None:
     ecgs = [replace(doppler(3)[i], outcomes={"has_pacemaker": float(i == 1)}) for i in range(3)]
-    source = IteratedRows(lambda: iter(ecgs), 3, Provenance(name="x", is_simulated=True))
-    cohort = featurize_cohort(source, tmp_path)
+    cohort = featurize_cohort(Listed(ecgs), tmp_path)
     assert cohort.keys.tolist() == [ecgs[0].key, ecgs[2].key]
     assert json.loads((tmp_path / "left_out.json").read_text())["by_reason"]["PACED"]["n"] == 1
 
@@ -313,35 +314,8 @@ def test_a_row_that_cannot_be_is_an_error_that_names_it(
     tmp_path: Path, change: dict[str, object], said: str
 ) -> None:
     good = doppler(2)[0]
-    source = IteratedRows(
-        lambda: iter([good, replace(good, **change)]),  # type: ignore[arg-type]
-        2,
-        Provenance(name="x", is_simulated=True),
-    )
+    source = Listed([good, replace(good, **change)])  # type: ignore[arg-type]
     with pytest.raises(CohortError, match=said):
-        featurize_cohort(source, tmp_path)
-
-
-def test_an_iterator_is_read_once_from_front_to_back(tmp_path: Path) -> None:
-    begun: list[int] = []
-
-    def start() -> object:
-        begun.append(1)
-        return (doppler(6)[i] for i in range(6))
-
-    source = IteratedRows(start, 6, Provenance(name="x", is_simulated=True))  # type: ignore[arg-type]
-    cohort = featurize_cohort(source, tmp_path, chunk_rows=2)
-    assert len(cohort) == 6
-    assert len(begun) == 1
-    assert source[2].key == doppler(6)[2].key  # going back begins anew
-    assert len(begun) == 2
-    with pytest.raises(IndexError):
-        source[6]
-
-
-def test_an_iterator_that_ends_early_is_an_error(tmp_path: Path) -> None:
-    source = IteratedRows(lambda: iter([doppler(1)[0]]), 2, Provenance(name="x", is_simulated=True))
-    with pytest.raises(CohortError, match="ended after 1 of 2 rows"):
         featurize_cohort(source, tmp_path)
 
 

@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from models.training.run_folder import RunConfiguration, RunFolderError, data_hash, open_run
+from models.training.run_folder import RunConfiguration, RunFolderError, open_run
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 LATER = datetime(2025, 1, 2, tzinfo=UTC)
@@ -113,13 +112,3 @@ def test_curves_of_tasks_are_kept_apart(tmp_path: Path) -> None:
     assert [row["epoch"] for row in run.curves()["b"]] == [1]
     for line in (tmp_path / "curves.jsonl").read_text().splitlines():
         assert json.loads(line, parse_constant=pytest.fail)["epoch"] == 1
-
-
-def test_data_hash_tells_content_shape_and_type_apart() -> None:
-    ecgs = np.arange(3000, dtype=np.int16).reshape(600, 5)
-    same = data_hash(ecgs.copy())
-    assert data_hash(ecgs) == same
-    assert data_hash(ecgs[:, ::-1]) != same
-    assert data_hash(ecgs.reshape(300, 10)) != same
-    assert data_hash(ecgs.astype(np.uint16)) != same
-    assert data_hash(ecgs, ecgs) != same
