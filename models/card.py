@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from models.manifest import Manifest, Performance
+from models.manifest import ALL, Manifest, Performance
 
 #: Said of a number that could not be computed.
 NOT_KNOWN: Final = "–"
-_ALL: Final = "all"
 
 _PERFORMANCE_HEADS: Final = (
     "cohort",
@@ -86,7 +85,7 @@ def _training(manifest: Manifest) -> list[str]:
 
 
 def _performance(manifest: Manifest, *, of_all: bool) -> list[str]:
-    rows = [row for row in manifest.performance if (row.subgroup == _ALL) == of_all]
+    rows = [row for row in manifest.performance if (row.subgroup == ALL) == of_all]
     if not rows:
         return ["Not measured."]
     return _table(_PERFORMANCE_HEADS, [_performance_cells(row) for row in rows])

@@ -93,6 +93,10 @@ class TrainingRecord:
     recipe: dict[str, str]
 
 
+#: The subgroup that everybody is in.
+ALL: Final = "all"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Performance:
     """How one model did on one group of patients it was not fitted on; None where it cannot be computed.

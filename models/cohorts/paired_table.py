@@ -8,6 +8,7 @@ from typing import Final
 from models.cohorts.errors import CohortError
 from models.cohorts.paired_description import DESCRIPTION_FILE
 from models.cohorts.preparation import MOST_CHARS
+from models.cohorts.rows import LABEL
 from models.cohorts.tables import (
     NumberParser,
     Table,
@@ -27,7 +28,6 @@ TEXTS: Final = ("key", "patient_key", "centre", "split")
 REQUIRED: Final = TEXTS[:2]
 AGE: Final = "age_years"
 SEX: Final = "sex"
-LABEL: Final = "is_high_risk"
 #: Columns that are no outcomes.
 RESERVED: Final = (*TEXTS, AGE, SEX)
 #: In front of a column's name: it is a remark, and not read.

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.recorded import Sex
+
+#: Outcome that is the label: 1 for the high-risk phenotype, 0 without it.
+LABEL: Final = "is_high_risk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

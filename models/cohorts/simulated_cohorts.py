@@ -14,7 +14,7 @@ import numpy as np
 from models.cohorts.follow_up import draw_follow_up
 from models.cohorts.heart import Population, draw_severity
 from models.cohorts.recorder import RECORDERS, Recorder
-from models.cohorts.rows import CohortEcg, Provenance
+from models.cohorts.rows import LABEL, CohortEcg, Provenance
 from models.cohorts.simulated import Course, SimulatedPatient
 from models.cohorts.structural_disease import draw_flags
 from models.cohorts.tissue_doppler import velocity_curves
@@ -119,7 +119,7 @@ class SimulatedCohort:
 def _echo_outcomes(patient: SimulatedPatient, at: datetime) -> dict[str, float]:
     echo, traits, state = patient.echo(at), patient.traits, patient.state(at)
     return {
-        "is_high_risk": float(echo.is_high_risk),
+        LABEL: float(echo.is_high_risk),
         "e_prime_cm_s": echo.e_prime_cm_s,
         "e_over_e_prime": echo.e_over_e_prime,
         "tr_velocity_m_s": echo.tr_velocity_m_s,

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from models.cohorts.featurized import Cohort
+from models.cohorts.rows import LABEL
 from models.features import AGE, COLUMN_NAMES, SEX
 from models.study.estimate import BoolArray, FloatArray
 from models.study.scored import ScoredCohort, Text
 
-LABEL: Final = "is_high_risk"
 _COVARIATES: Final = (
     "lv_mass_index_g_m2",
     "la_volume_index_ml_m2",

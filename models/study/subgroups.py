@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from models.manifest import ALL
 from models.study.delong import Auc, auc_interval
 from models.study.estimate import BoolArray, Estimate, FloatArray, share_interval
 from models.study.scored import ENSEMBLE, ScoredCohort
@@ -25,7 +26,7 @@ _YES_NO: Final = {
     "hypertension": ("hypertension", "hypertension", "no hypertension"),
     "kidney_disease": ("kidney disease", "chronic kidney disease", "no chronic kidney disease"),
 }
-_SELF_EXPLAINED: Final = frozenset(of for of, _, _ in _YES_NO.values()) | {"age", "all"}
+_SELF_EXPLAINED: Final = frozenset(of for of, _, _ in _YES_NO.values()) | {"age", ALL}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ def subgroups(cohort: ScoredCohort, model: str = ENSEMBLE) -> tuple[Subgroup, ..
 
 def _levels(cohort: ScoredCohort) -> Iterator[tuple[str, str, BoolArray]]:
     """Which people each subgroup holds, (n,); those of whom it is not known are in none."""
-    yield "all", "all", np.full(len(cohort.label), True)
+    yield ALL, ALL, np.full(len(cohort.label), True)
     for name, (of, yes, no) in _YES_NO.items():
         if name in cohort.covariates:
             yield of, yes, cohort.covariates[name] == 1.0

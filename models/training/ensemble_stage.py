@@ -10,6 +10,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from models.cohorts.featurized import Cohort
+from models.cohorts.rows import LABEL
 from models.cohorts.store import stored_state, stored_texts
 from models.ensemble import Ensemble
 from models.founder import Net1D
@@ -19,7 +20,7 @@ from models.progress import Progress, part_of
 from models.scorer import Extractor
 from models.scoring import ExtractedArrays, extract
 from models.study.estimate import FloatArray
-from models.study.labelled import LABEL, Told, has_label, labelled_cohort
+from models.study.labelled import Told, has_label, labelled_cohort
 from models.study.motion_cohort import motion_cohort
 from models.study.motion_error import motion_errors
 from models.study.scored import ScoredCohort, Text

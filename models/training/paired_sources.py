@@ -8,9 +8,8 @@ import numpy.typing as npt
 
 from models.cohorts.errors import CohortError
 from models.cohorts.paired import PairedCohort
-from models.cohorts.rows import RowSource
+from models.cohorts.rows import LABEL, RowSource
 from models.cohorts.subset import SubsetRows
-from models.study.labelled import LABEL
 from models.training.sources import SAME_SITE, TrainingSources
 from models.training.splits import patient_folds
 

@@ -1,13 +1,11 @@
 """Performance as a manifest states it: every model on everybody, and the ensemble in subgroups."""
 
-from models.manifest import Performance, finite_or_none
+from models.manifest import ALL, Performance, finite_or_none
 from models.study.calibration import calibration
 from models.study.delong import auc_interval
 from models.study.estimate import Estimate
 from models.study.scored import ENSEMBLE, ScoredCohort
 from models.study.subgroups import Subgroup, subgroups
-
-ALL = "all"
 
 
 def performances(cohort: ScoredCohort) -> tuple[Performance, ...]:

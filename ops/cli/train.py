@@ -87,11 +87,13 @@ def train(
 
 def performance_table(performance: "Iterable[Performance]") -> Table:
     """Show how each model did on each cohort as a whole."""
+    from models.manifest import ALL
+
     table = Table(box=None, title="performance", title_justify="left")
     for name in ("cohort", "model", "n", "events", *_SHOWN):
         table.add_column(name.replace("_", " "))
     for row in performance:
-        if row.subgroup == "all":
+        if row.subgroup == ALL:
             numbers = [_number(getattr(row, name)) for name in _SHOWN]
             table.add_row(row.cohort, row.model, str(row.n), str(row.events), *numbers)
     return table
