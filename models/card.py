@@ -45,12 +45,16 @@ def model_card(manifest: Manifest) -> str:
 
 def headline(manifest: Manifest) -> str:
     """Say in one line what the bundle was trained on, before anything else."""
-    if manifest.training.is_simulated:
-        return (
-            f"The bundle {manifest.bundle_version} was trained on simulated data only; "
-            "it has not been shown to work on patients."
-        )
-    return f"The bundle {manifest.bundle_version} was trained on: {manifest.training.cohort}."
+    record = manifest.training
+    if record.is_all_simulated:
+        how, unproven = "trained on simulated data only", True
+    elif record.is_simulated:
+        parts = " and ".join(record.simulated_parts)
+        how, unproven = f"trained on simulated data in part ({parts}): {record.cohort}", True
+    else:
+        how, unproven = f"trained on: {record.cohort}", False
+    ending = "; it has not been shown to work on patients" if unproven else ""
+    return f"The bundle {manifest.bundle_version} was {how}{ending}."
 
 
 def auc_text(row: Performance) -> str:
@@ -73,7 +77,7 @@ def _training(manifest: Manifest) -> list[str]:
     record = manifest.training
     facts = {
         "cohort": record.cohort,
-        "simulated": "yes" if record.is_simulated else "no",
+        "trained on simulated data": ", ".join(record.simulated_parts) or "no part",
         "patients with a label (ensemble)": record.patients,
         "unlabelled ECGs (encoder)": record.pretraining_ecgs,
         "patients with tissue Doppler (motion)": record.motion_patients,

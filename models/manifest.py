@@ -23,6 +23,9 @@ BAND: Final = "band"
 ECGFOUNDER: Final = "ecgfounder"
 _MAINS_HZ: Final = (50.0, 60.0)
 
+#: What is learnt, each from people of its own.
+LEARNT_PARTS: Final = ("encoder", "motion", "ensemble")
+
 ManifestError = StrictReadingError
 
 
@@ -73,24 +76,42 @@ class TrainingRecord:
 
     Attributes
     ----------
+    cohort : str
+        Who they were.
+    simulated_parts : tuple of str
+        Those of :data:`LEARNT_PARTS` that were trained on simulated people.
     patients : int
         With a label, on whom the ensemble was fitted.
+    seed : int
+        Of all that was drawn, and under which patients were dealt to the parts.
     data_sha256 : str
-        Names the ECGs of all three parts.
+        Names the ECGs that were prepared for this bundle, to train it and to judge it; not those of a part
+        that was taken as trained before.
     pretraining_ecgs, motion_patients : int
-        Unlabelled ECGs of the encoder, and patients with tissue Doppler; other people, all of them.
+        Given to the encoder and to the motion generator, those that stopped their training included; wherever
+        that was done, and other people than ``patients``.
     recipe : dict of str to str
         How each part was trained, in words and numbers.
     """
 
     cohort: str
-    is_simulated: bool
+    simulated_parts: tuple[str, ...]
     patients: int
     seed: int
     data_sha256: str
     pretraining_ecgs: int
     motion_patients: int
     recipe: dict[str, str]
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether any part was trained on simulated people."""
+        return bool(self.simulated_parts)
+
+    @property
+    def is_all_simulated(self) -> bool:
+        """Whether every part was."""
+        return set(LEARNT_PARTS) <= set(self.simulated_parts)
 
 
 #: The subgroup that everybody is in.
@@ -244,6 +265,8 @@ def _require_usable(manifest: Manifest) -> None:
         raise ManifestError("manifest.input.mains_hz must be 50 or 60")
     if not 0.0 < manifest.threshold.probability < 1.0:
         raise ManifestError("manifest.threshold.probability must lie between 0 and 1")
+    if not set(manifest.training.simulated_parts) <= set(LEARNT_PARTS):
+        raise ManifestError(f"manifest.training.simulated_parts may name {', '.join(LEARNT_PARTS)}")
     _require_fitted(manifest.heads, manifest.n_folds)
 
 

@@ -12,7 +12,7 @@ from models.bundle import Bundle, load_bundle, sha256, weight_files, write_bundl
 from models.ensemble import Ensemble
 from models.founder import EncoderConfig, Net1D
 from models.heads_plan import HeadsPlan
-from models.manifest import Manifest, Performance, Threshold, TrainingRecord
+from models.manifest import LEARNT_PARTS, Manifest, Performance, Threshold, TrainingRecord
 from models.motion import MotionConfig, MotionGenerator
 from models.motion_measurements import MOTION_COLUMNS
 from models.scorer import Extractor
@@ -37,7 +37,7 @@ def manifest(files: dict[str, bytes], **changes: Any) -> Manifest:
         threshold=Threshold(probability=0.5, operating_point="specificity 0.9 on nobody"),
         training=TrainingRecord(
             cohort="nobody",
-            is_simulated=True,
+            simulated_parts=LEARNT_PARTS,
             patients=0,
             seed=0,
             data_sha256=sha256(b""),

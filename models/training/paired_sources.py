@@ -52,13 +52,14 @@ def paired_sources(folder: Path, seed: int) -> TrainingSources:
                 f"{folder}: {len(rows[name])} ECGs of the part {name} have {need}, {_FEWEST} are needed; "
                 f"the column split may say {_AS_WORDS}"
             )
+    who = "simulated patients" if cohort.provenance.is_simulated else "patients"
     unlabelled = np.flatnonzero((part == UNLABELLED) | (part == MOTION))
     return TrainingSources(
         registry=SubsetRows(cohort, unlabelled, f"encoder{how}"),
         doppler=SubsetRows(cohort, rows[MOTION], MOTION + how),
         development=SubsetRows(cohort, rows[DEVELOPMENT], DEVELOPMENT + how),
         external=SubsetRows(cohort, rows[EXTERNAL], EXTERNAL + how) if len(rows[EXTERNAL]) else None,
-        what=f"patients of the paired cohort {cohort.provenance.name}",
+        what=f"{who} of the paired cohort {cohort.provenance.name}",
         external_what=SAME_SITE,
     )
 
@@ -88,8 +89,8 @@ def _named_parts(folder: Path, cohort: PairedCohort) -> npt.NDArray[np.str_] | N
     if len(others):
         raise CohortError(
             f"{folder}: the column split names other parts than {_AS_WORDS} in {len(others)} rows, the first "
-            f"is row {others[0]}: name these, leave it blank where a row is not to be used, or leave the column "
-            "out, and patients are dealt into parts"
+            f"is row {others[0]}: name these, leave it blank where a row is not to be used, or leave the "
+            "column out, and patients are dealt into parts"
         )
     return said if (said != "").any() else None
 

@@ -121,9 +121,10 @@ def train_bundle(
         part_of(progress, 0.88, 1.0),
         machine.device,
     )
+    simulated = sources.is_simulated | ({"encoder": given.is_simulated} if given else {})
     record = TrainingRecord(
-        cohort=sources.what,
-        is_simulated=sources.is_simulated,
+        cohort=f"encoder: {given.what}; motion and ensemble: {sources.what}" if given else sources.what,
+        simulated_parts=tuple(part for part, is_simulated in simulated.items() if is_simulated),
         patients=judged.n_patients,
         seed=plan.seed,
         data_sha256=data_sha256(named, run.path),
@@ -138,7 +139,7 @@ def train_bundle(
         generator_config=plan.generator,
         judged=judged,
     )
-    return bundle_up(plan, sources, record, learnt, InputContract(), run.path / BUNDLE_FOLDER)
+    return bundle_up(plan, record, learnt, InputContract(), run.path / BUNDLE_FOLDER)
 
 
 def prepare(named: Mapping[str, RowSource], run: Path, workers: int, progress: Progress) -> dict[str, Cohort]:
@@ -210,7 +211,7 @@ def recipe_of(plan: TrainingPlan, judged: EnsembleResult, given: GivenEncoder | 
     """Say in words and numbers how each part was trained."""
     pretrained = f"multi-task pretraining: {asdict(plan.pretraining)}"
     return {
-        "encoder": f"pretrained before, sha256 {given.sha256}" if given else pretrained,
+        "encoder": given.recipe if given else pretrained,
         "motion": f"adversarial: {asdict(plan.motion)}",
         "ensemble": f"group-penalised bootstrapped heads: {asdict(plan.heads)}; penalties {judged.penalties}",
     }
@@ -218,7 +219,6 @@ def recipe_of(plan: TrainingPlan, judged: EnsembleResult, given: GivenEncoder | 
 
 def bundle_up(
     plan: TrainingPlan,
-    sources: TrainingSources,
     record: TrainingRecord,
     learnt: Learnt,
     contract: InputContract,
@@ -242,9 +242,9 @@ def bundle_up(
         performance=judged.performance,
         motion_error=judged.motion_error,
         interval=statements.INTERVAL,
-        intended_use=statements.intended_use(sources),
-        not_for_text=statements.not_for(sources),
-        limits=statements.limits(sources),
+        intended_use=statements.intended_use(record),
+        not_for_text=statements.not_for(record),
+        limits=statements.limits(record),
         input=contract,
     )
     write_bundle(folder, manifest, files)

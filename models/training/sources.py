@@ -5,6 +5,7 @@ from typing import Final
 
 from models.cohorts.rows import RowSource
 from models.cohorts.simulated_cohorts import development, doppler, external, registry
+from models.manifest import LEARNT_PARTS
 
 REGISTRY: Final = "registry"
 #: What the external cohort is, where the carts that recorded it are others.
@@ -43,10 +44,11 @@ class TrainingSources:
     external_what: str
 
     @property
-    def is_simulated(self) -> bool:
-        """Whether any of what is trained on was simulated."""
+    def is_simulated(self) -> dict[str, bool]:
+        """Whether those were that each of :data:`models.manifest.LEARNT_PARTS` is trained on."""
         trained_on = (self.registry, self.doppler, self.development)
-        return any(each.provenance.is_simulated for each in trained_on)
+        simulated = (each.provenance.is_simulated for each in trained_on)
+        return dict(zip(LEARNT_PARTS, simulated, strict=True))
 
     def by_name(self) -> dict[str, RowSource]:
         """Those that are there, by the name of their folder in a run."""

@@ -213,6 +213,12 @@ def test_input_that_nothing_produces_is_refused(
         load_bundle(written(tmp_path / "odd", tiny_bundle(input=contract)))
 
 
+def test_simulated_part_that_no_bundle_has_is_refused(tmp_path: Path, bundle: Bundle) -> None:
+    training = replace(bundle.manifest.training, simulated_parts=("encoder", "labels"))
+    with pytest.raises(BundleError, match="simulated_parts may name encoder, motion, ensemble"):
+        load_bundle(written(tmp_path / "odd", tiny_bundle(training=training)))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

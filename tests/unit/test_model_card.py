@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from ops.cli import main as cli
 
 REAL = TrainingRecord(
     cohort="a hospital's | cohort",
-    is_simulated=False,
+    simulated_parts=(),
     patients=1012,
     seed=1,
     data_sha256="0" * 64,
@@ -49,6 +50,16 @@ def test_card_of_a_bundle_of_real_patients_says_first_who_they_were() -> None:
     card = model_card(manifest({}, training=REAL))
     assert card.splitlines()[0] == "**The bundle tiny was trained on: a hospital's | cohort.**"
     assert "simulated data only" not in card
+
+
+def test_card_of_a_bundle_in_part_simulated_says_first_which_parts() -> None:
+    card = model_card(manifest({}, training=replace(REAL, simulated_parts=("encoder", "motion"))))
+    assert card.splitlines()[0] == (
+        "**The bundle tiny was trained on simulated data in part (encoder and motion): a hospital's | "
+        "cohort; it has not been shown to work on patients.**"
+    )
+    assert "- trained on simulated data: encoder, motion" in section(card, "Training data")
+    assert "- trained on simulated data: no part" in model_card(manifest({}, training=REAL))
 
 
 def test_card_has_all_that_a_reader_must_know() -> None:

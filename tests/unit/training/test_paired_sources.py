@@ -43,7 +43,7 @@ def test_patients_without_splits_are_dealt_and_no_label_is_seen_twice(tmp_path: 
     assert [len(part) for part in parts] == [200, 140, 60]
     assert len(set.union(*parts)) == 400
     assert patients(sources.registry) == parts[0]
-    assert not sources.is_simulated
+    assert sources.is_simulated == {"encoder": False, "motion": False, "ensemble": False}
     assert "Lab" in sources.what
     assert patients(paired_sources(tmp_path, seed=2).doppler) != parts[0]
     assert patients(paired_sources(tmp_path, seed=1).doppler) == parts[0]

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from models.bundle import load_bundle
+from models.card import headline
+from models.cohorts.store_state import read_state, write_state
 from models.founder import EncoderConfig
 from models.motion import MotionConfig
 from models.progress import silent
@@ -56,7 +58,9 @@ def test_the_bundle_loads_and_says_what_it_was_trained_on(trained):
     path, plan, result = trained
     manifest = load_bundle(path / BUNDLE_FOLDER).manifest
     assert manifest == result.manifest
-    assert manifest.training.is_simulated
+    assert manifest.training.is_all_simulated
+    assert manifest.heads == plan.heads
+    assert manifest.n_folds == plan.n_folds
     assert manifest.training.pretraining_ecgs == 40
     assert manifest.training.motion_patients == 40
     assert manifest.training.patients == 60
@@ -115,8 +119,25 @@ def test_an_encoder_pretrained_before_is_taken_as_it_is(trained, tmp_path):
     sources = simulated_sources(plan.sizes, plan.seed)
     built = train_bundle(plan, sources, opened(tmp_path / "d", plan), HERE, silent, given)
     assert built.manifest.files["encoder.safetensors"] == result.manifest.files["encoder.safetensors"]
-    assert built.manifest.training.pretraining_ecgs == given.n_ecgs
     assert not cohort_folder(tmp_path / "d", "registry").exists()
+    record = built.manifest.training
+    assert record.pretraining_ecgs == given.n_ecgs == result.manifest.training.pretraining_ecgs
+    assert record.simulated_parts == ("motion", "ensemble")
+    assert "40 ECGs of patients of Registry" in record.recipe["encoder"]
+    assert given.sha256 in record.recipe["encoder"]
+    assert headline(built.manifest).startswith(
+        "The bundle simulated-2-quick was trained on simulated data in part (motion and ensemble): encoder: "
+        "patients of Registry; motion and ensemble: simulated people"
+    )
+    assert "in part (motion and ensemble) on simulated ECGs" in built.manifest.not_for_text
+
+
+def test_an_encoder_of_which_nobody_knows_whose_ecgs_it_saw_is_refused(trained, tmp_path):
+    path, plan, _ = trained
+    folder = write_pretraining(tmp_path / "pretraining", path, plan)
+    (folder / "cohorts" / "ecgs" / "cohort.json").unlink()
+    with pytest.raises(RunFolderError, match="whose ECGs the encoder was trained on"):
+        given_encoder(folder)
 
 
 def test_a_folder_without_a_finished_pretraining_is_refused(tmp_path):
@@ -125,8 +146,12 @@ def test_a_folder_without_a_finished_pretraining_is_refused(tmp_path):
 
 
 def write_pretraining(folder: Path, trained_run: Path, plan: TrainingPlan) -> Path:
-    """The run folder that pretraining alone would have left."""
+    """The run folder that pretraining alone would have left, of ECGs that were recorded."""
     (folder / "stages").mkdir(parents=True)
+    (folder / "cohorts" / "ecgs").mkdir(parents=True)
+    state = read_state(cohort_folder(trained_run, "registry"))
+    recorded = replace(state, provenance=replace(state.provenance, name="Registry", is_simulated=False))
+    write_state(folder / "cohorts" / "ecgs", recorded)
     (folder / "config.json").write_text(json.dumps({"plan": asdict(plan.pretraining)}))
     for name in ("encoder.safetensors", "stages/encoder.json"):
         (folder / name).write_bytes((trained_run / name).read_bytes())
