@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Final
 
 from models.bundle import Bundle
-from models.cohorts.featurized import Cohort
-from models.cohorts.store import featurize_cohort, stored_sha256
 from models.founder import FULL
 from models.founder_checkpoint import load_founder
 from models.heads_plan import HeadsPlan
@@ -19,14 +17,19 @@ from models.training.recipe import (
     Trained,
     TrainingPlan,
     bundle_up,
-    cohort_folder,
+    data_sha256,
     labelled_cohorts,
+    prepare,
 )
 from models.training.sources import TrainingSources
 from schemas.errors import ConfigurationError
 
+#: Names the bundle where nothing else does.
+FOUNDER_VERSION: Final = "founder-1"
 #: ECGs that ECGFounder was pretrained on, by its authors' account.
 FOUNDER_ECGS: Final = 10_771_552
+#: Cohorts that are needed where encoder and motion are there.
+_LABELLED: Final = ("development", "external")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,19 +40,24 @@ class FounderImport:
     ----------
     mains_hz : float
         What the published preprocessing notches: 50, or 60 where mains are.
+    seed : int
+        That of the bundle whose motion is taken, where patients of one cohort are dealt to both: under
+        another the ensemble would be judged on patients the generator has seen.
     heads : HeadsPlan
         Coarser than for the compact encoder: with 1024 numbers of an ECG instead of 128 each fit takes
         tens of times as long.
     """
 
-    bundle_version: str = "founder-1"
+    bundle_version: str = FOUNDER_VERSION
     mains_hz: float = 50.0
     seed: int = 1
     heads: HeadsPlan = field(default_factory=lambda: HeadsPlan(penalties=(0.1, 1.0, 10.0), inner_folds=3))
     n_folds: int = 5
 
 
-def founder_plan(mains_hz: float, *, quick: bool = False) -> FounderImport:
+def founder_plan(
+    mains_hz: float, *, seed: int, bundle_version: str = FOUNDER_VERSION, quick: bool = False
+) -> FounderImport:
     """Plan an import; a quick one gives a bundle that is good for nothing else.
 
     Raises
@@ -59,7 +67,7 @@ def founder_plan(mains_hz: float, *, quick: bool = False) -> FounderImport:
     """
     if mains_hz not in (50.0, 60.0):
         raise ConfigurationError(f"--mains-hz {mains_hz:g}: mains are 50 or 60 Hz")
-    plan = FounderImport(mains_hz=mains_hz)
+    plan = FounderImport(bundle_version=bundle_version, mains_hz=mains_hz, seed=seed)
     return replace(plan, heads=replace(plan.heads, n_heads=3, penalties=(1.0,)), n_folds=3) if quick else plan
 
 
@@ -83,7 +91,8 @@ def import_founder(
         When the checkpoint is not the published network's, to the last key and shape.
     """
     encoder = load_founder(checkpoint)
-    cohorts = _prepared(sources, folder, machine.workers, part_of(progress, 0.0, 0.2))
+    named = {name: each for name, each in sources.by_name().items() if name in _LABELLED}
+    cohorts = prepare(named, folder, machine.workers, part_of(progress, 0.0, 0.2))
     contract = InputContract(normalisation=ECGFOUNDER, mains_hz=plan.mains_hz)
     whole = TrainingPlan(
         bundle_version=plan.bundle_version, seed=plan.seed, heads=plan.heads, n_folds=plan.n_folds
@@ -98,12 +107,17 @@ def import_founder(
         machine.device,
     )
     before = base.manifest.training
+    simulated = {
+        "encoder": False,
+        "motion": "motion" in before.simulated_parts,
+        "ensemble": sources.is_simulated["ensemble"],
+    }
     record = TrainingRecord(
         cohort=f"encoder: ECGFounder as published; motion: as in {base.version}; ensemble: {sources.what}",
-        is_simulated=sources.is_simulated or before.is_simulated,
+        simulated_parts=tuple(part for part, is_simulated in simulated.items() if is_simulated),
         patients=judged.n_patients,
         seed=plan.seed,
-        data_sha256=stored_sha256(cohort_folder(folder, "development")),
+        data_sha256=data_sha256(named, folder),
         pretraining_ecgs=FOUNDER_ECGS,
         motion_patients=before.motion_patients,
         recipe={
@@ -119,15 +133,4 @@ def import_founder(
         generator_config=base.manifest.motion,
         judged=judged,
     )
-    return bundle_up(whole, sources, record, learnt, contract, folder / "bundle")
-
-
-def _prepared(sources: TrainingSources, folder: Path, workers: int, progress: Progress) -> dict[str, Cohort]:
-    """Only the labelled cohorts are needed."""
-    named = {
-        name: source for name, source in sources.by_name().items() if name in ("development", "external")
-    }
-    return {
-        name: featurize_cohort(source, cohort_folder(folder, name), workers=workers, progress=progress)
-        for name, source in named.items()
-    }
+    return bundle_up(whole, record, learnt, contract, folder / "bundle")

@@ -25,6 +25,15 @@ def import_founder(
         Path | None,
         typer.Option("--base", help="Bundle whose motion generator is taken; default the shipped."),
     ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Deals patients to the parts; default the seed of --base, so that the ensemble is not "
+            "judged on patients whom the generator has seen.",
+        ),
+    ] = None,
+    bundle_version: Annotated[str, typer.Option(help="Names the bundle in every assessment.")] = "founder-1",
     mains_hz: Annotated[float, typer.Option(help="Mains frequency of the ECGs, 50 or 60.")] = 50.0,
     device: DeviceOption = None,
     workers: WorkersOption = 2,
@@ -47,12 +56,13 @@ def import_founder(
     from models.training.sources import simulated_sources
 
     settings = prepared()
-    plan = founder_plan(mains_hz, quick=quick)
+    base = load_bundle(base_path or settings.bundle or DEFAULT_BUNDLE)
+    dealt = base.manifest.training.seed if seed is None else seed
+    plan = founder_plan(mains_hz, seed=dealt, bundle_version=bundle_version, quick=quick)
     sizes = training_plan(plan.seed, quick=quick).sizes
     sources = paired_sources(cohort, plan.seed) if cohort else simulated_sources(sizes, plan.seed)
     folder = out_path or settings.home.resolve() / "runs" / "import-founder"
     machine = Machine(device=training_device(device, threads), workers=workers)
-    base = load_bundle(base_path or settings.bundle or DEFAULT_BUNDLE)
     with shown_progress(err()) as progress:
         built = import_founder(checkpoint, base, sources, plan, folder, machine, progress)
     say(f"bundle in {built.folder}")
