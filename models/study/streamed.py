@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from models.atomic import write_atomically
 from models.bundle import Bundle
+from models.cohorts.errors import CohortError
 from models.cohorts.fan_out import CHUNK_ROWS, prepared_in_order
 from models.cohorts.featurized import Cohort
 from models.cohorts.preparation import PreparedRows
@@ -72,7 +73,17 @@ def score_rows(
         Keeps what was scored, in a folder of its own for each bundle and source.
     workers : int
         Processes that prepare; this one scores.
+
+    Raises
+    ------
+    CohortError
+        When the source has no rows.
     """
+    if not len(source):
+        raise CohortError(
+            f"{source.provenance.name} has no row to score ({_why_none(source)}): check that the folder holds "
+            "the ECGs and the columns that are chosen by, or leave the cohort out of the study"
+        )
     kept_in = folder / _identity(bundle, source)
     kept_in.mkdir(parents=True, exist_ok=True)
     rows_a_file = chunks_a_file * chunk_rows
@@ -130,6 +141,12 @@ def _collected(paths: list[Path]) -> ScoredRows:
         outcomes={name: arrays["outcomes"][:, i] for i, name in enumerate(names)},
         left_out=Counter(reason for each in files for reason in each["left_out"].tolist()),
     )
+
+
+def _why_none(source: RowSource) -> str:
+    """What the source itself left out, by reason."""
+    left_out = source.provenance.left_out
+    return ", ".join(f"{reason} {n}" for reason, n in sorted(left_out.items())) or "none was left out"
 
 
 def _identity(bundle: Bundle, source: RowSource) -> str:

@@ -7,9 +7,11 @@ import pytest
 from tiny_bundle import tiny_bundle_folder
 
 from models.bundle import load_bundle
+from models.cohorts.errors import CohortError
 from models.cohorts.rows import CohortEcg
 from models.cohorts.simulated_cohorts import SimulatedCohort, code_like, development, echonext_like, external
 from models.cohorts.store import featurize_cohort
+from models.cohorts.subset import SubsetRows
 from models.progress import silent
 from models.scorer import Extractor
 from models.scoring import extract, score_cohort
@@ -123,3 +125,10 @@ def test_scores_of_another_bundle_or_cohort_are_not_taken_up(bundle, tmp_path):
     score_rows(bundle, code_like(8), tmp_path, 1, silent)
     score_rows(bundle, replace(code_like(8), seed=2), tmp_path, 1, silent)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_cohort_without_rows_is_refused_with_what_was_left_out(bundle, tmp_path):
+    nobody = SubsetRows(code_like(8), [], "nobody")
+    with pytest.raises(CohortError, match=r"no row to score \(not chosen 8\): check that"):
+        score_rows(bundle, nobody, tmp_path, 1, silent)
+    assert len(list(tmp_path.iterdir())) == 0
