@@ -69,7 +69,7 @@ def pretrain(
 
     It learns to read what the ECGs and their headers tell themselves: measurements, rhythm, age, sex, and the
     median beat of all leads. No label is needed, and none is looked at. Of ECG files no patient identifier is
-    kept: patients are numbered as they appear.
+    kept: patients are numbered as they appear. It takes about 10 minutes per 16000 ECGs on two CPU cores.
 
     Example: diastole pretrain --ecgs exported-ecgs --out runs/encoder-1
     """

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ops.cli.console import err, out
 from ops.cli.setup import prepared
-from ops.cli.training_setup import WorkersOption, say
+from ops.cli.training_setup import QUICK_SUFFIX, WorkersOption, say
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def study(
     Without a path on simulated cohorts of the published sizes; with any, on what is given and on nothing
     simulated beside it. What was scored is kept: interrupted, the same command goes on. Writes study.html,
     which needs no other file, and study.json. A mark that is missed is said and is no failure: exit code 0.
+    The published sizes take about half an hour on two CPU cores. What a paired cohort's folder holds is in
+    docs/paired-cohort.md.
 
     Example: diastole study --bundle runs/our-1/bundle --cohort our-echo-lab --code15 code-15
     """
@@ -105,7 +107,7 @@ def study(
         seed=judged.manifest.training.seed if seed is None else seed,
         is_quick=quick,
     )
-    into = folder or settings.home.resolve() / "study" / judged.version
+    into = folder or settings.home.resolve() / "study" / f"{judged.version}{QUICK_SUFFIX if quick else ''}"
     with shown_progress(err()) as progress:
         inputs = gather(judged, sources, into / "scored", workers=workers, progress=progress)
     report(inputs, into)
