@@ -7,7 +7,14 @@ import typer
 
 from ops.cli.console import err
 from ops.cli.setup import prepared
-from ops.cli.training_setup import DeviceOption, ThreadsOption, WorkersOption, say, training_device
+from ops.cli.training_setup import (
+    QUICK_SUFFIX,
+    DeviceOption,
+    ThreadsOption,
+    WorkersOption,
+    say,
+    training_device,
+)
 from ops.training_progress import shown_progress
 
 
@@ -61,7 +68,7 @@ def import_founder(
     plan = founder_plan(mains_hz, seed=dealt, bundle_version=bundle_version, quick=quick)
     sizes = training_plan(plan.seed, quick=quick).sizes
     sources = paired_sources(cohort, plan.seed) if cohort else simulated_sources(sizes, plan.seed)
-    folder = out_path or settings.home.resolve() / "runs" / "import-founder"
+    folder = out_path or settings.home.resolve() / "runs" / f"import-founder{QUICK_SUFFIX if quick else ''}"
     machine = Machine(device=training_device(device, threads), workers=workers)
     with shown_progress(err()) as progress:
         built = import_founder(checkpoint, base, sources, plan, folder, machine, progress)
