@@ -81,8 +81,8 @@ def score_rows(
     """
     if not len(source):
         raise CohortError(
-            f"{source.provenance.name} has no row to score ({_why_none(source)}): check that the folder holds "
-            "the ECGs and the columns that are chosen by, or leave the cohort out of the study"
+            f"{source.provenance.name} has no row to score ({_left_out(source)}): check that the folder "
+            "holds the ECGs and the columns they are chosen by, or leave the cohort out of the study"
         )
     kept_in = folder / _identity(bundle, source)
     kept_in.mkdir(parents=True, exist_ok=True)
@@ -143,8 +143,8 @@ def _collected(paths: list[Path]) -> ScoredRows:
     )
 
 
-def _why_none(source: RowSource) -> str:
-    """What the source itself left out, by reason."""
+def _left_out(source: RowSource) -> str:
+    """Say what the source itself left out, by reason."""
     left_out = source.provenance.left_out
     return ", ".join(f"{reason} {n}" for reason, n in sorted(left_out.items())) or "none was left out"
 
