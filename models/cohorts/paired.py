@@ -100,11 +100,11 @@ class PairedCohort:
         return self._table.numbers[name][self._row]
 
     def has_velocities(self) -> npt.NDArray[np.bool_]:
-        """Whether each row has a tissue-Doppler curve: bool, (n,); goes through their whole array."""
+        """Whether each row has whole curves of both sites: bool, (n,); goes through their whole array."""
         if not self._has_velocities:
             return np.zeros(len(self), dtype=bool)
         curves = self._open_velocities()
-        found = [np.isfinite(block).any(axis=(1, 2)) for block in blocks(curves)]
+        found = [np.isfinite(block).all(axis=(1, 2)) for block in blocks(curves)]
         return np.concatenate(found)[self._row]
 
     def __len__(self) -> int:

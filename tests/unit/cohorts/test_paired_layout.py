@@ -105,7 +105,7 @@ def test_columns_of_the_whole_cohort_are_known_without_reading_ecgs(folder: Path
     source = PairedCohort(folder)
     assert source.patient_keys == ["A", "A", "B", "C"]
     assert source.splits == ["development", "development", "external", ""]
-    assert source.has_velocities().tolist() == [True, False, True, False]
+    assert source.has_velocities().tolist() == [True, False, False, False], "whole curves count"
     np.testing.assert_array_equal(source.outcome("is_high_risk"), [1, np.nan, 0, 0])
     with pytest.raises(CohortError, match="has no outcome mass; it has is_high_risk, lv_mass_index_g_m2"):
         source.outcome("mass")
@@ -115,7 +115,7 @@ def test_a_split_is_read_alone_and_the_rest_is_counted(folder: Path) -> None:
     source = PairedCohort(folder, ("external",))
     assert [ecg.key for ecg in all_of(source)] == ["b1"]
     assert source.provenance.left_out == {"in another split": 3}
-    assert source.has_velocities().tolist() == [True]
+    assert source.has_velocities().tolist() == [False]
     with pytest.raises(CohortError, match="has no split test; its column split names 2"):
         PairedCohort(folder, ("test",))
 
