@@ -130,7 +130,7 @@ def train_bundle(
         data_sha256=data_sha256(named, run.path),
         pretraining_ecgs=given.n_ecgs if given else len(cohorts[REGISTRY]),
         motion_patients=len(set(cohorts["doppler"].patient_keys.tolist())),
-        recipe=recipe_of(plan, judged, given),
+        recipe=recipe_of(plan, judged, given) | fingerprints(named, run.path),
     )
     learnt = Learnt(
         encoder=encoder,
@@ -166,6 +166,7 @@ def learn_motion(
         generator = MotionGenerator(plan.generator)
         generator.load_state_dict(safetensors.torch.load(path.read_bytes()), strict=True)
         return generator.eval()
+    cohort = cohort.without_inputs()  # the generator reads beats, and the inputs are 80 kB an ECG
     kept_out = holdout(cohort.patient_keys, plan.motion_validation_share, plan.seed)
     generator, result = train_motion(
         plan.generator,
@@ -205,6 +206,11 @@ def data_sha256(named: Mapping[str, RowSource], run: Path) -> str:
     for name in named:
         whole.update(f"{name} {stored_sha256(cohort_folder(run, name))}\n".encode())
     return whole.hexdigest()
+
+
+def fingerprints(named: Mapping[str, RowSource], run: Path) -> dict[str, str]:
+    """Fingerprint of each set of ECGs by itself, so that one alone can be compared."""
+    return {f"ECGs of {name}": stored_sha256(cohort_folder(run, name)) for name in named}
 
 
 def recipe_of(plan: TrainingPlan, judged: EnsembleResult, given: GivenEncoder | None) -> dict[str, str]:

@@ -111,7 +111,6 @@ def test_contributions_add_up_to_the_log_odds(bundle: Bundle, ecgs: list[EcgFeat
     [
         ({"age_years": None}, 0.15),
         ({"sex": Sex.UNKNOWN}, 0.15),
-        ({"median_beat_uv": None}, 0.25),
         ({"measurements": Measurements()}, 0.25),
         ({"age_years": None, "sex": Sex.UNKNOWN, "measurements": Measurements()}, 0.3),
     ],
@@ -126,6 +125,19 @@ def test_what_is_not_known_moves_the_answer_little(
     assert known.max() - known.min() > 0.5  # there is room to be wrong in
     assert 0.0 < np.abs(guessed - known).max() < most
     assert np.corrcoef(known.argsort().argsort(), guessed.argsort().argsort())[0, 1] > 0.8
+
+
+def test_without_motion_an_answer_is_drawn_to_the_middle_and_not_beyond(
+    shipped: Bundle, ecgs: list[EcgFeaturized]
+) -> None:
+    """Motion carries most of what the ensemble knows; an ECG without a median beat is told less sharply."""
+    predictor = Predictor(shipped)
+    known = np.array([p.probability for p in predictor.predict(ecgs)])
+    less = predictor.predict([replace(ecg, median_beat_uv=None) for ecg in ecgs])
+    guessed = np.array([p.probability for p in less])
+    assert known.min() < guessed.min() < guessed.max() < known.max()
+    (motion,) = {part.log_odds for p in less for part in p.contributions if part.name == "motion"}
+    assert abs(motion) < 1.0
 
 
 def test_motion_comes_with_the_answer_and_lies_within_what_a_record_may_hold(
