@@ -86,7 +86,9 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None
 
 
 def test_an_error_inside_the_file_names_file_and_key(tmp_path: Path) -> None:
-    (tmp_path / "flat.toml").write_text(DEFAULT_POLICY.read_text().replace("exit_threshold = 0.50", "exit_threshold = 0.75"))
+    (tmp_path / "flat.toml").write_text(
+        DEFAULT_POLICY.read_text().replace("exit_threshold = 0.50", "exit_threshold = 0.75")
+    )
     with pytest.raises(ConfigurationError, match=r"flat\.toml: .*exit_threshold"):
         load_policy(tmp_path / "flat.toml")
 
