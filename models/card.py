@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from models.manifest import ALL, Manifest, Performance
+from models.manifest import ALL, LEARNT_PARTS, Manifest, Performance
 
 #: Said of a number that could not be computed.
 NOT_KNOWN: Final = "–"
@@ -83,9 +83,14 @@ def _training(manifest: Manifest) -> list[str]:
         "patients with tissue Doppler (motion)": record.motion_patients,
         "seed": record.seed,
         "SHA-256 of the ECGs": f"`{record.data_sha256}`",
-        **{f"recipe of the {part}": words for part, words in record.recipe.items()},
+        **{_recipe_name(part): words for part, words in record.recipe.items()},
     }
     return _list(f"{name}: {fact}" for name, fact in facts.items())
+
+
+def _recipe_name(part: str) -> str:
+    """Name a line of the recipe: what is no learnt part is a fingerprint of ECGs."""
+    return f"recipe of the {part}" if part in LEARNT_PARTS else f"SHA-256 of the {part}"
 
 
 def _performance(manifest: Manifest, *, of_all: bool) -> list[str]:
