@@ -106,7 +106,7 @@ async def test_a_redis_that_is_away_delays_the_history_alone_and_costs_it_nothin
     await apply_topics(bootstrap, partitions=2)
     patients = [f"P-{number}" for number in range(12)]
     rounds = [
-        [assessed(100 * n + p, 0.2 + 0.2 * n, hour=n, patient_id=name) for p, name in enumerate(patients)]
+        [assessed(100 * n + p, 0.2 + 0.25 * n, hour=n, patient_id=name) for p, name in enumerate(patients)]
         for n in range(4)
     ]
     settings = {"broker": bootstrap, "redis_url": url, **IMPATIENT}
