@@ -120,7 +120,7 @@ def test_a_kept_demo_can_be_looked_into_and_ends_with_ctrl_c(tmp_path: Path) -> 
         demo.wait_for("until Ctrl-C. In another shell:")
         demo.wait_for("export DIASTOLE_REDIS_URL")
         patient = re.findall(r"diastole history show (SIM-\d+)", demo.output)[0]
-        assert f"Risk of {patient}" in demo.output
+        assert f"Risk and motion of {patient}" in demo.output
 
         shown = diastole(demo.exports(), "history", "show", patient)
         assert shown.returncode == 0, shown.stderr

@@ -229,11 +229,16 @@ async def test_a_retriable_error_holds_the_acknowledgement_and_later_goes_throug
     await bench.publish_toys(range(10), 2)
     await bench.until(lambda: len({n for _, n, _ in bench.toys()}) == 10)
     assert await bench.uncommitted("hold") == 10
+
+    def events() -> list[str]:
+        return [line["event"] for line in bench.log_of(worker)]
+
+    await bench.until(lambda: "held_up" in events())
     (bench.home / "hold").unlink()
     await bench.until_uncommitted("hold", at_most=0)
-    events = [line["event"] for line in bench.log_of(worker)]
-    assert events.count("held_up") == 1
-    assert events.count("going_on") == 1
+    await bench.until(lambda: "going_on" in events())
+    assert events().count("held_up") == 1
+    assert events().count("going_on") == 1
 
 
 async def test_a_worker_that_is_held_up_does_not_hold_up_its_group(bench: Bench) -> None:
