@@ -13,8 +13,10 @@ from streams.featurize import featurize
 from streams.stage import Received
 
 RATES_HZ = (250, 400, 500, 1000)
-#: What no change of the recording that leaves the heart as it is may move a probability by.
-NEAR = 0.03
+#: What another rate, unit or order of leads may move a probability by.
+NEAR = 0.02
+#: And what half a second of time, or hum, may: other beats are looked at, and every one is a little different.
+SHIFTED = 0.03
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def test_half_a_second_later_the_probability_is_the_same(ptb, predictor, make_re
     uv = resampled(ptb)  # the one real recording that is longer than 10 s
     shifted = [uv[:, step : step + 5000] for step in range(0, 251, 50)]
     found = probabilities(predictor, [make_recorded(each) for each in shifted])
-    assert np.ptp(found) < NEAR, found
+    assert np.ptp(found) < SHIFTED, found
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -74,7 +76,7 @@ def test_a_recording_turned_round_in_time_by_half_a_second_scores_the_same(
     uv = resampled(request.getfixturevalue(name))[:, :5000]
     turned = np.concatenate([uv[:, 250:], uv[:, :250] + (uv[:, -1:] - uv[:, :1])], axis=1)
     found = probabilities(predictor, [make_recorded(uv), make_recorded(turned)])
-    assert np.ptp(found) < NEAR, found
+    assert np.ptp(found) < SHIFTED, found
 
 
 @pytest.mark.parametrize("mains_hz", [50.0, 60.0])
@@ -88,7 +90,7 @@ def test_mains_noise_of_20_uv_moves_nothing(name, mains_hz, request, predictor, 
     augmented = np.stack([-(limb[0] + limb[1]) / 2, limb[0] - limb[1] / 2, limb[1] - limb[0] / 2])
     noise = np.concatenate([limb, augmented, np.tile(20.0 * hum, (6, 1))])
     found = probabilities(predictor, [make_recorded(uv), make_recorded(uv + noise)])
-    assert np.ptp(found) < NEAR, found
+    assert np.ptp(found) < SHIFTED, found
 
 
 @pytest.mark.parametrize("name", ["philips_103", "philips_104", "aecg", "dicom"])
