@@ -94,12 +94,16 @@ def study(
     Example: diastole study --bundle runs/our-1/bundle --cohort our-echo-lab --code15 code-15
     """
     # Imported here: torch takes seconds, and other commands do without.
+    import torch
+
     from models.bundle import DEFAULT_BUNDLE, load_bundle
     from models.study.inputs import gather
     from ops.training_progress import shown_progress
 
     if seed is not None and cohort is None:
         raise ConfigurationError("--seed says how --cohort was dealt into parts: give both, or leave it out")
+    # Beside the processes that prepare, a second thread of the one that scores only waits for its core.
+    torch.set_num_threads(1)
     settings = prepared()
     judged = load_bundle(bundle or settings.bundle or DEFAULT_BUNDLE)
     sources = chosen_sources(
