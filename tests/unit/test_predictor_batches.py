@@ -109,10 +109,10 @@ def test_contributions_add_up_to_the_log_odds(bundle: Bundle, ecgs: list[EcgFeat
 @pytest.mark.parametrize(
     ("unknown", "most"),
     [
-        ({"age_years": None}, 0.15),
-        ({"sex": Sex.UNKNOWN}, 0.15),
-        ({"measurements": Measurements()}, 0.25),
-        ({"age_years": None, "sex": Sex.UNKNOWN, "measurements": Measurements()}, 0.3),
+        ({"age_years": None}, 0.11),
+        ({"sex": Sex.UNKNOWN}, 0.1),
+        ({"measurements": Measurements()}, 0.2),
+        ({"age_years": None, "sex": Sex.UNKNOWN, "measurements": Measurements()}, 0.21),
     ],
 )
 def test_what_is_not_known_moves_the_answer_little(
@@ -124,7 +124,7 @@ def test_what_is_not_known_moves_the_answer_little(
     guessed = np.array([p.probability for p in less])
     assert known.max() - known.min() > 0.5  # there is room to be wrong in
     assert 0.0 < np.abs(guessed - known).max() < most
-    assert np.corrcoef(known.argsort().argsort(), guessed.argsort().argsort())[0, 1] > 0.8
+    assert np.corrcoef(known.argsort().argsort(), guessed.argsort().argsort())[0, 1] > 0.9
 
 
 def test_without_motion_an_answer_is_drawn_to_the_middle_and_not_beyond(
