@@ -15,7 +15,7 @@ from streams.stage import Received
 RATES_HZ = (250, 400, 500, 1000)
 #: What another rate, unit or order of leads may move a probability by.
 NEAR = 0.02
-#: And what half a second of time, or hum, may: other beats are looked at, and every one is a little different.
+#: And what half a second of time, or hum, may: other beats are looked at, each a little different.
 SHIFTED = 0.03
 
 
