@@ -11,7 +11,7 @@ from models.cohorts.preparation import HAS_PACEMAKER
 from models.cohorts.rows import CohortEcg, Provenance
 from models.progress import Progress, silent
 from schemas.recorded import EcgRecorded
-from streams.feeds.read import read
+from streams.feeds.files import read_file
 from streams.feeds.readers.options import ReadOptions
 from streams.feeds.refusal import FeedRefusedError
 
@@ -126,4 +126,4 @@ def _may_be_an_ecg(path: Path, folder: Path) -> bool:
 
 
 def _read(folder: Path, name: str) -> EcgRecorded:
-    return read(folder / name, ReadOptions(acquired_at=_SOME_TIME, patient_id=f"file {name}"))
+    return read_file(folder / name, ReadOptions(acquired_at=_SOME_TIME, patient_id=f"file {name}")).ecg

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic.fields import FieldInfo
 
+from streams.feeds.settings import FEED_PREFIX, FeedSettings
 from streams.settings import PREFIX, Settings
 
 BEGIN: Final = "<!-- settings:begin -->\n"
@@ -17,7 +18,11 @@ END: Final = "<!-- settings:end -->\n"
 
 def settings_table() -> str:
     """Write name, default and meaning of every setting as a Markdown table, in the order of the settings."""
-    rows = [_row(name, setting) for name, setting in Settings.model_fields.items()]
+    rows = [
+        _row(prefix, name, setting)
+        for prefix, settings in ((PREFIX, Settings), (FEED_PREFIX, FeedSettings))
+        for name, setting in settings.model_fields.items()
+    ]
     return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows]) + "\n"
 
 
@@ -34,9 +39,9 @@ def with_table(text: str) -> str:
     return f"{before}{BEGIN}{settings_table()}{END}{after}"
 
 
-def _row(name: str, setting: FieldInfo) -> str:
+def _row(prefix: str, name: str, setting: FieldInfo) -> str:
     meaning = " ".join((setting.description or "").split())
-    return f"| `{PREFIX}{name.upper()}` | {_shown(setting.default)} | {meaning} |"
+    return f"| `{prefix}{name.upper()}` | {_shown(setting.default)} | {meaning} |"
 
 
 def _shown(default: Any) -> str:

@@ -11,9 +11,11 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExists
 from schemas.errors import ConfigurationError, RetriableError
 from streams.topology import (
     CARE_AUDIT,
+    COMPACTED_FEED_TOPICS,
     ECG_FEATURIZED,
     ECG_RECORDED,
     ECG_RISK_SILENT,
+    FEED_TOPICS,
     TOPICS,
     dead_letter_topic,
     state_topics,
@@ -87,6 +89,7 @@ def topic_specs(partitions: int, replication: int = 1) -> tuple[TopicSpec, ...]:
     names = (
         *TOPICS,
         *(dead_letter_topic(topic) for topic in TOPICS if topic != CARE_AUDIT),
+        *FEED_TOPICS,
         *state_topics(),
     )
     return tuple(
@@ -103,8 +106,8 @@ def topic_specs(partitions: int, replication: int = 1) -> tuple[TopicSpec, ...]:
 def _configuration(name: str, replication: int) -> dict[str, str]:
     # Acknowledged means on two replicas wherever there are three: losing one node loses nothing.
     durable = {"min.insync.replicas": str(max(1, replication - 1))}
-    if name in state_topics():
-        # The newest state of each patient, for ever; deleting by age would forget the quiet ones.
+    if name in state_topics() or name in COMPACTED_FEED_TOPICS:
+        # The newest of each key, for ever; deleting by age would forget the quiet ones.
         return durable | {"cleanup.policy": "compact"}
     source = name.removesuffix(".dlq")
     # A dead letter waits for a person: it stays as long as an outage's worth, but never less than 30 days.

@@ -167,6 +167,8 @@ class TechnicalAlarm:
         The stage, feed or channel concerned; the Kafka key.
     action_text : str
         What the reader should do next.
+    ended_at : datetime or None
+        When the condition ended; the record that says so has the id of the one that raised the alarm.
     """
 
     alarm_id: str
@@ -176,12 +178,14 @@ class TechnicalAlarm:
     started_at: datetime
     message: str
     action_text: str
+    ended_at: datetime | None = None
 
     def __post_init__(self) -> None:
         """Refuse an alarm nobody could place; raises InvalidRecordError."""
         require_uuid("alarm_id", self.alarm_id)
         require_text("source", self.source, min_chars=1)
         require_utc("started_at", self.started_at)
+        require_utc("ended_at", self.ended_at)
         require_text("message", self.message, MAX_TEXT_CHARS)
         require_text("action_text", self.action_text, MAX_TEXT_CHARS)
 

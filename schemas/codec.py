@@ -14,7 +14,10 @@ from schemas.audit import CareAction
 from schemas.compatibility import full_incompatibilities, unbounded_parts
 from schemas.errors import DecodeError, InvalidRecordError, UnknownSchemaError
 from schemas.featurized import EcgFeaturized
+from schemas.feed import FeedHealth
 from schemas.mapping import from_plain, to_plain
+from schemas.patient_link import PatientLinked
+from schemas.quarantine import EcgQuarantined, QuarantineAct
 from schemas.recorded import EcgRecorded
 from schemas.registry import NAMESPACE, ParsedSchema, SchemaId, SchemaRegistry, current_schema
 from schemas.risk import RiskAssessed
@@ -32,6 +35,10 @@ RECORD_TYPES: Final[Mapping[str, type]] = {
         AlertClosed,
         TechnicalAlarm,
         CareAction,
+        EcgQuarantined,
+        QuarantineAct,
+        FeedHealth,
+        PatientLinked,
     )
 }
 

@@ -34,7 +34,7 @@ _SHAPES: Mapping[str, Shape] = {
     "rhythm_strip_uv": lambda _: (RHYTHM_STRIP_SAMPLES,),
 }
 
-_AS_IT_IS = (str, int, float, bool, datetime)
+_AS_IT_IS = (str, bytes, int, float, bool, datetime)
 
 
 def to_plain(record: Any) -> Plain:

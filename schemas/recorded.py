@@ -1,8 +1,9 @@
 """One ECG as it was acquired: what a feed publishes to ``ecg.recorded.v1``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,34 @@ class Urgency(StrEnum):
     STAT = "STAT"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CartStatement:
+    """What the cart itself measured, kept to compare ours with; None where it states nothing.
+
+    Intervals in ms, axes in degrees (−180 to 180], rate in beats a minute. Never an input of the model.
+    """
+
+    heart_rate_bpm: float | None = None
+    p_duration_ms: float | None = None
+    pr_ms: float | None = None
+    qrs_ms: float | None = None
+    qt_ms: float | None = None
+    qtc_ms: float | None = None
+    p_axis_deg: float | None = None
+    qrs_axis_deg: float | None = None
+    t_axis_deg: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers no ECG has; raises InvalidRecordError."""
+        for field in fields(self):
+            low, high = _CART_BOUNDS[field.name.rpartition("_")[2]]
+            require_number(f"cart.{field.name}", getattr(self, field.name), low, high)
+
+
+#: By unit; what lies outside is no measurement but a code for "none" (29999 in SCP-ECG, 32767 elsewhere).
+_CART_BOUNDS: Final = {"bpm": (0, 1000), "ms": (0, 10_000), "deg": (-180, 180)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EcgRecorded:
     """One ECG as acquired.
@@ -77,6 +106,12 @@ class EcgRecorded:
         int16, (n_leads, n_samples), units of ``uv_per_unit`` µV; read-only.
     source_system, source_format, source_uid : str
         Who exported it, in which format, under which UID (empty when it has none).
+    acquired_zone : str
+        Zone of the source's clock, an offset (``+01:00``) or a name (``Europe/Rome``); empty when not known.
+    is_zone_assumed : bool
+        True when the source stated no zone and the site's setting was taken.
+    cart : CartStatement or None
+        The cart's own measurements.
     """
 
     ecg_id: str
@@ -96,6 +131,9 @@ class EcgRecorded:
     source_system: str = ""
     source_format: str = ""
     source_uid: str = ""
+    acquired_zone: str = ""
+    is_zone_assumed: bool = False
+    cart: CartStatement | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be an ECG; raises InvalidRecordError."""
@@ -107,7 +145,16 @@ class EcgRecorded:
         require(self.uv_per_unit > 0, "uv_per_unit", "must be above 0")
         require_number("age_years", self.age_years, 0, MAX_AGE_YEARS)
         require_texts(
-            self, ("site_id", "ward_id", "device_id", "source_system", "source_format", "source_uid")
+            self,
+            (
+                "site_id",
+                "ward_id",
+                "device_id",
+                "source_system",
+                "source_format",
+                "source_uid",
+                "acquired_zone",
+            ),
         )
         _require_leads(self.lead_names)
         _require_samples(self)

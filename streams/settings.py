@@ -154,10 +154,10 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError(describe(error)) from None
 
 
-def describe(error: ValidationError) -> str:
+def describe(error: ValidationError, prefix: str = PREFIX) -> str:
     """Say what is wrong, one line per setting, without repeating the value (it may hold a password)."""
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
-        name = PREFIX + "_".join(str(part) for part in problem["loc"]).upper()
+        name = prefix + "_".join(str(part) for part in problem["loc"]).upper()
         lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)

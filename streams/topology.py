@@ -22,6 +22,18 @@ ECG_RISK_SILENT: Final = "ecg.risk-silent.v1"
 
 CARE_AUDIT: Final = "care.audit.v1"
 
+#: Deliveries that feeds could not accept, and every act on them; the audit, kept for good.
+ECG_QUARANTINE: Final = "ecg.quarantine.v1"
+
+#: What was delivered then, in pieces; compacted, and emptied when a delivery is replayed or discarded.
+ECG_QUARANTINE_CONTENT: Final = "ecg.quarantine-content.v1"
+
+#: How each source of ECGs is doing; compacted, the newest of each.
+FEED_HEALTH: Final = "feed.health.v1"
+
+#: Patient identifiers that were merged into others; compacted, the newest of each prior identifier.
+PATIENT_LINK: Final = "ecg.patient-link.v1"
+
 #: Each patient's alert state, compacted; written and read by the alert stage alone.
 ALERT_STATE: Final = "ecg.alert-state.v1"
 
@@ -74,6 +86,13 @@ SILENT_ROUTE: Final = Route(
 
 #: What records flow through, and what people read.
 TOPICS: Final = (ECG_RECORDED, ECG_FEATURIZED, ECG_RISK, ECG_RISK_SILENT, ECG_ALERT, CARE_AUDIT)
+
+
+#: What feeds write beside the ECGs.
+FEED_TOPICS: Final = (ECG_QUARANTINE, ECG_QUARANTINE_CONTENT, FEED_HEALTH, PATIENT_LINK)
+
+#: Topics of which only the newest record of each key matters.
+COMPACTED_FEED_TOPICS: Final = frozenset({ECG_QUARANTINE_CONTENT, FEED_HEALTH, PATIENT_LINK})
 
 
 def route_of(stage: str) -> Route:

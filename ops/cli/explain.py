@@ -80,12 +80,12 @@ def explain(
 
 def _featurized(file: Path, zone: str, age: float | None, sex: Sex) -> "EcgFeaturized":
     from streams.featurize import featurize
-    from streams.feeds.read import read
+    from streams.feeds.files import read_file
     from streams.feeds.readers.options import ReadOptions
     from streams.stage import Received
 
     options = ReadOptions(timezone=parse_zone(zone), acquired_at=_SOME_TIME, patient_id="explained")
-    ecg = read(file, options)
+    ecg = read_file(file, options).ecg
     ecg = replace(
         ecg,
         age_years=age if ecg.age_years is None else ecg.age_years,

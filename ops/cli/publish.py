@@ -93,15 +93,15 @@ def parse_acquired_at(text: str | None, zone: tzinfo) -> datetime | None:
 
 async def _publish_all(files: list[Path], options: ReadOptions, settings: Settings) -> int:
     # Imported here: readers and Kafka's client take half a second, which other commands need not wait.
+    from streams.feeds.files import read_file
     from streams.feeds.publish import open_publisher
-    from streams.feeds.read import read_noted
 
     refused = 0
     console, problems = out(), err()
     async with open_publisher(settings.broker, build_codec(settings)) as publisher:
         for path in files:
             try:
-                reading = read_noted(path, options)
+                reading = read_file(path, options)
                 at = await publisher.publish(reading.ecg)
             except PoisonError as error:
                 refused += 1

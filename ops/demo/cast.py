@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from schemas.recorded import EcgRecorded
-from streams.feeds.read import read
+from streams.feeds.files import read_file
 from streams.feeds.readers.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def real_files(shared_ecg: Path | None) -> Iterator[RealFile]:
 
 def read_real(file: RealFile) -> EcgRecorded:
     """Read one real file; see :func:`streams.feeds.read.read`."""
-    return read(file.path, file.options)
+    return read_file(file.path, file.options).ecg
 
 
 def garbage(ecg_payload: bytes) -> tuple[Garbage, ...]:

@@ -18,8 +18,8 @@ from schemas.codec import Codec
 from schemas.errors import ConfigurationError
 from schemas.recorded import EcgRecorded
 from schemas.registry import FileRegistry
+from streams.feeds.files import read_file
 from streams.feeds.publish import BrokerUnavailableError, open_publisher
-from streams.feeds.read import read
 from streams.topology import ECG_RECORDED
 
 SAMPLE = Path(str(get_testdata_file("waveform_ecg.dcm", download=False)))
@@ -45,7 +45,7 @@ async def test_a_published_file_is_on_the_topic_under_its_patients_key(
     broker: RunningBroker, codec: Codec
 ) -> None:
     await apply_topics(broker.bootstrap, 4)
-    ecg = read(SAMPLE)
+    ecg = read_file(SAMPLE).ecg
     async with open_publisher(broker.bootstrap, codec) as publisher:
         at = await publisher.publish(ecg)
 
@@ -73,8 +73,8 @@ async def test_publishing_again_writes_the_same_id_to_the_same_partition(
 ) -> None:
     await apply_topics(broker.bootstrap, 4)
     async with open_publisher(broker.bootstrap, codec) as publisher:
-        first = await publisher.publish(read(SAMPLE))
-        second = await publisher.publish(read(SAMPLE))
+        first = await publisher.publish(read_file(SAMPLE).ecg)
+        second = await publisher.publish(read_file(SAMPLE).ecg)
     assert (first.ecg_id, first.partition) == (second.ecg_id, second.partition)
     assert second.offset > first.offset
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ops.settings_table import settings_table, with_table
+from streams.feeds.settings import FEED_PREFIX, FeedSettings
 from streams.settings import PREFIX, Settings
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
@@ -14,9 +15,16 @@ def test_the_table_of_the_readme_is_that_of_the_settings() -> None:
     assert with_table(README) == README, "run `python -m ops.settings_table README.md`"
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
+NAMES = [
+    prefix + name.upper()
+    for prefix, settings in ((PREFIX, Settings), (FEED_PREFIX, FeedSettings))
+    for name in settings.model_fields
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_setting_has_its_row_with_a_meaning(name: str) -> None:
-    (row,) = (line for line in settings_table().splitlines() if f"`{PREFIX}{name.upper()}`" in line)
+    (row,) = (line for line in settings_table().splitlines() if f"`{name}`" in line)
     _, _, default, meaning, _ = (cell.strip() for cell in row.split("|"))
     assert default
     assert meaning.endswith(".")

@@ -141,7 +141,7 @@ def test_a_record_is_registered_under_its_full_name_at_full_transitive(stand_in:
     schema_id = ConfluentRegistry(url).id_of(TechnicalAlarm)
     assert stand_in.levels == {ALARM: "FULL_TRANSITIVE"}
     assert stand_in.subjects == {ALARM: [schema_id]}
-    assert json.loads(stand_in.schemas[schema_id]) == raw_schema("TechnicalAlarm", 1)
+    assert json.loads(stand_in.schemas[schema_id]) == raw_schema("TechnicalAlarm", 2)
     put, post = f"PUT /config/{ALARM}", f"POST /subjects/{ALARM}/versions"
     assert stand_in.requests.index(put) < stand_in.requests.index(post)
 
@@ -165,7 +165,7 @@ def test_answers_are_asked_for_once(stand_in: StandIn, url: str) -> None:
     registry.schema_of(schema_id)
     stand_in.requests.clear()
     assert registry.id_of(EcgRecorded) == schema_id
-    assert registry.schema_of(schema_id) == parse_schema(raw_schema("EcgRecorded", 1))
+    assert registry.schema_of(schema_id) == parse_schema(raw_schema("EcgRecorded", 2))
     assert stand_in.requests == []
 
 

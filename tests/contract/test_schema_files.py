@@ -25,6 +25,12 @@ GIVEN_IDS = {
     ("EcgFeaturized", 2): 8,
     ("RiskAssessed", 2): 9,
     ("AlertRaised", 2): 10,
+    ("EcgRecorded", 2): 11,
+    ("TechnicalAlarm", 2): 12,
+    ("EcgQuarantined", 1): 13,
+    ("QuarantineAct", 1): 14,
+    ("FeedHealth", 1): 15,
+    ("PatientLinked", 1): 16,
 }
 
 UNITS = re.compile(
@@ -65,6 +71,8 @@ def default_in_avro(field: Any) -> Any:
     """A dataclass field's default as its schema must give it; MISSING for none."""
     if NoneType in get_args(field.type):
         return None
+    if field.default == b"":
+        return ""
     return [] if field.default == () else field.default
 
 

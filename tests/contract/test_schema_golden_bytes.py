@@ -25,9 +25,12 @@ from schemas.alert import (
 from schemas.audit import CareAction, CareVerb
 from schemas.codec import RECORD_TYPES, Codec
 from schemas.featurized import EcgFeaturized, Measurements, Quality, StageTiming
+from schemas.feed import FeedHealth, RefusalCount
 from schemas.leads import LEADS_12
 from schemas.mapping import to_plain
-from schemas.recorded import EcgRecorded, Sex, Urgency
+from schemas.patient_link import PatientLinked
+from schemas.quarantine import EcgQuarantined, Piece, QuarantineAct, QuarantineVerb
+from schemas.recorded import CartStatement, EcgRecorded, Sex, Urgency
 from schemas.registry import (
     FileRegistry,
     current_schema,
@@ -84,6 +87,9 @@ EXAMPLES: dict[str, Any] = {
         urgency=Urgency.STAT,
         source_format="DICOM",
         source_uid="1.2.840.1",
+        acquired_zone="+01:00",
+        is_zone_assumed=True,
+        cart=CartStatement(heart_rate_bpm=62.0, qrs_ms=96.0, qtc_ms=418.0, qrs_axis_deg=-31.0),
     ),
     "EcgFeaturized": EcgFeaturized(
         ecg_id=ECG_ID,
@@ -161,6 +167,7 @@ EXAMPLES: dict[str, Any] = {
         started_at=AT,
         message="infer is 120 s behind.",
         action_text="Start another worker.",
+        ended_at=AT,
     ),
     "CareAction": CareAction(
         action_id=ALERT_ID,
@@ -170,11 +177,63 @@ EXAMPLES: dict[str, Any] = {
         acted_at=AT,
         origin="board",
     ),
+    "EcgQuarantined": EcgQuarantined(
+        quarantine_id=ALERT_ID,
+        received_at=AT,
+        code="NO_PATIENT",
+        reason="The file names no patient; name it.",
+        feed="dicom",
+        source="CART7",
+        site_id="site",
+        source_format="DICOM",
+        n_bytes=240_000,
+        pieces=(Piece(partition=3, offset=2**40), Piece(partition=3, offset=2**40 + 1)),
+        is_sealed=True,
+    ),
+    "QuarantineAct": QuarantineAct(
+        act_id=ALERT_ID,
+        quarantine_id=ALERT_ID,
+        verb=QuarantineVerb.CORRECTED,
+        actor="engineer-2",
+        acted_at=AT,
+        origin="command",
+        reason="Asked the ward.",
+        correction=b"sealed",
+        ecg_id=ECG_ID,
+    ),
+    "FeedHealth": FeedHealth(
+        feed="dicom",
+        source="CART7",
+        site_id="site",
+        reported_at=AT,
+        n_received=7,
+        n_accepted=4,
+        n_repeated=1,
+        n_quarantined=2,
+        last_received_at=AT,
+        last_acquired_at=AT,
+        refusals=(RefusalCount(code="NO_PATIENT", count=2),),
+        rate_per_h=0.25,
+        clock_skew_s=-1.5,
+        gaps_s=(600.0, 900.5),
+        silent_after_s=3600.0,
+        silent_since=AT,
+    ),
+    "PatientLinked": PatientLinked(
+        prior_patient_id="p2",
+        surviving_patient_id="p1",
+        linked_at=AT,
+        origin="adt-a40",
+        actor="ADT",
+        is_undone=True,
+    ),
 }
 
 #: What earlier versions could not carry, as their golden bytes read today.
 EARLIER_MOTION = Motion(velocities_cm_s=CURVES_CM_S, e_prime_septal_cm_s=7.5)
 EARLIER: dict[str, Any] = {
+    "EcgRecorded.1": replace(EXAMPLES["EcgRecorded"], acquired_zone="", is_zone_assumed=False, cart=None),
+    "TechnicalAlarm.1": replace(EXAMPLES["TechnicalAlarm"], ended_at=None),
     "EcgFeaturized.1": replace(EXAMPLES["EcgFeaturized"], median_beat_uv=None),
     "RiskAssessed.1": replace(EXAMPLES["RiskAssessed"], motion=EARLIER_MOTION),
     "AlertRaised.1": replace(EXAMPLES["AlertRaised"], motion=EARLIER_MOTION),

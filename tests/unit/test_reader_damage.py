@@ -15,7 +15,7 @@ from schemas.codec import Codec
 from schemas.leads import LEADS_12
 from schemas.recorded import EcgRecorded
 from schemas.registry import FileRegistry
-from streams.feeds.read import read
+from streams.feeds.files import read_file
 from streams.feeds.readers.options import ReadOptions
 from streams.feeds.refusal import FeedRefusedError
 
@@ -131,13 +131,13 @@ def test_a_damaged_file_is_refused_or_a_sound_record(
     tmp_path: Path, write: Callable[[Path], Path], damage: Callable[[bytes, random.Random], bytes]
 ) -> None:
     path = write(tmp_path)
-    require_sound(read(path, GIVEN))
+    require_sound(read_file(path, GIVEN).ecg)
     content = path.read_bytes()
     refusals = []
     for seed in range(N_CASES):
         path.write_bytes(damage(content, random.Random(seed)))
         try:
-            require_sound(read(path, GIVEN))
+            require_sound(read_file(path, GIVEN).ecg)
         except FeedRefusedError as refusal:
             refusals.append(str(refusal))
     assert len(refusals) > N_CASES // 20
@@ -151,7 +151,7 @@ def test_a_value_of_a_length_its_type_cannot_have_is_refused(tmp_path: Path) -> 
     content[138:140] = (6).to_bytes(2, "little")  # the length of (0002,0000), whose type takes four bytes
     path.write_bytes(bytes(content))
     with pytest.raises(FeedRefusedError, match="damaged or incomplete DICOM"):
-        read(path, GIVEN)
+        read_file(path, GIVEN)
 
 
 @pytest.mark.parametrize("n_bytes", [0, 1, 100, N_SAMPLES * 12 * 2 - 1])
@@ -160,4 +160,4 @@ def test_a_signal_file_cut_anywhere_is_refused(tmp_path: Path, n_bytes: int) -> 
     signal = path.with_suffix(".dat")
     signal.write_bytes(signal.read_bytes()[:n_bytes])
     with pytest.raises(FeedRefusedError, match="again"):
-        read(path, GIVEN)
+        read_file(path, GIVEN)

@@ -12,7 +12,7 @@ from pydicom.sequence import Sequence
 
 from schemas.leads import LEADS_12
 from schemas.recorded import Sex
-from streams.feeds.read import read, read_noted
+from streams.feeds.files import read_file
 from streams.feeds.readers.options import ReadOptions
 from streams.feeds.refusal import FeedRefusedError
 
@@ -31,7 +31,7 @@ def dataset() -> Dataset:
 
 
 def test_samples_equal_pydicoms_own_microvolts_to_the_last_unit(dataset: Dataset) -> None:
-    ecg = read(SAMPLE)
+    ecg = read_file(SAMPLE).ecg
 
     microvolts = dataset.waveform_array(0).T  # (12, 10000)
     np.testing.assert_array_equal(ecg.samples * ecg.uv_per_unit, microvolts)
@@ -40,7 +40,7 @@ def test_samples_equal_pydicoms_own_microvolts_to_the_last_unit(dataset: Dataset
 
 
 def test_identity_and_demographics_come_from_the_file() -> None:
-    ecg = read(SAMPLE)
+    ecg = read_file(SAMPLE).ecg
 
     assert ecg.lead_names == LEADS_12
     assert ecg.patient_id == "642341"
@@ -51,9 +51,9 @@ def test_identity_and_demographics_come_from_the_file() -> None:
 
 
 def test_local_time_without_offset_is_utc_unless_a_zone_is_given() -> None:
-    assert read(SAMPLE).acquired_at == datetime(2013, 1, 25, 10, 59, 19, tzinfo=UTC)
+    assert read_file(SAMPLE).ecg.acquired_at == datetime(2013, 1, 25, 10, 59, 19, tzinfo=UTC)
     rome = ReadOptions(timezone=ZoneInfo("Europe/Rome"))
-    assert read(SAMPLE, rome).acquired_at == datetime(2013, 1, 25, 9, 59, 19, tzinfo=UTC)
+    assert read_file(SAMPLE, rome).ecg.acquired_at == datetime(2013, 1, 25, 9, 59, 19, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("where", ["in the value", "in the file"])
@@ -62,20 +62,20 @@ def test_an_offset_of_the_file_wins_over_the_option(dataset: Dataset, tmp_path: 
         dataset.AcquisitionDateTime = "20130125105919+0200"
     else:
         dataset.TimezoneOffsetFromUTC = "+0200"
-    ecg = read(saved(dataset, tmp_path), ReadOptions(timezone=ZoneInfo("America/New_York")))
+    ecg = read_file(saved(dataset, tmp_path), ReadOptions(timezone=ZoneInfo("America/New_York"))).ecg
     assert ecg.acquired_at == datetime(2013, 1, 25, 8, 59, 19, tzinfo=UTC)
 
 
 def test_the_zone_does_not_change_the_id_of_a_file_with_a_uid() -> None:
     rome = ReadOptions(timezone=ZoneInfo("Europe/Rome"))
-    assert read(SAMPLE).ecg_id == read(SAMPLE, rome).ecg_id
+    assert read_file(SAMPLE).ecg.ecg_id == read_file(SAMPLE, rome).ecg.ecg_id
 
 
 def test_the_rhythm_group_is_taken_even_when_median_beats_come_first(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     dataset.WaveformSequence = Sequence(list(reversed(dataset.WaveformSequence)))
-    assert read(saved(dataset, tmp_path)).samples.shape == (12, 10_000)
+    assert read_file(saved(dataset, tmp_path)).ecg.samples.shape == (12, 10_000)
 
 
 def test_channels_of_different_sensitivity_come_to_one_scale(dataset: Dataset, tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_channels_of_different_sensitivity_come_to_one_scale(dataset: Dataset, t
     channels[4].ChannelSensitivity = "0.00125"
     channels[4].ChannelSensitivityUnitsSequence[0].CodeValue = "mV"
     channels[5].ChannelBaseline = "-50"
-    before = read(SAMPLE)
+    before = read_file(SAMPLE).ecg
 
-    ecg = read(saved(dataset, tmp_path))
+    ecg = read_file(saved(dataset, tmp_path)).ecg
 
     assert ecg.uv_per_unit == 1.25
     np.testing.assert_array_equal(ecg.samples[3], before.samples[3] * 2)
@@ -96,7 +96,7 @@ def test_channels_of_different_sensitivity_come_to_one_scale(dataset: Dataset, t
 
 def test_age_comes_from_the_birth_date_where_no_age_is_given(dataset: Dataset, tmp_path: Path) -> None:
     del dataset.PatientAge
-    assert read(saved(dataset, tmp_path)).age_years == 42.0
+    assert read_file(saved(dataset, tmp_path)).ecg.age_years == 42.0
 
 
 def test_a_pacemaker_in_the_acquisition_context_is_read(dataset: Dataset, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_pacemaker_in_the_acquisition_context_is_read(dataset: Dataset, tmp_pa
     concept.CodeMeaning, answer.CodeMeaning = "Pacemaker in situ", "Yes"
     item.ConceptNameCodeSequence, item.ConceptCodeSequence = Sequence([concept]), Sequence([answer])
     dataset.AcquisitionContextSequence.append(item)
-    assert read(saved(dataset, tmp_path)).has_pacemaker is True
+    assert read_file(saved(dataset, tmp_path)).ecg.has_pacemaker is True
 
 
 def test_a_file_without_a_moment_asks_for_one_and_takes_it(dataset: Dataset, tmp_path: Path) -> None:
@@ -112,17 +112,17 @@ def test_a_file_without_a_moment_asks_for_one_and_takes_it(dataset: Dataset, tmp
         delattr(dataset, keyword)
     path = saved(dataset, tmp_path)
     with pytest.raises(FeedRefusedError, match="--acquired-at"):
-        read(path)
+        read_file(path)
     moment = datetime(2020, 1, 2, 3, 4, tzinfo=UTC)
-    assert read(path, ReadOptions(acquired_at=moment)).acquired_at == moment
+    assert read_file(path, ReadOptions(acquired_at=moment)).ecg.acquired_at == moment
 
 
 def test_a_file_without_a_patient_asks_for_one_and_takes_it(dataset: Dataset, tmp_path: Path) -> None:
     dataset.PatientID = ""
     path = saved(dataset, tmp_path)
     with pytest.raises(FeedRefusedError, match="--patient-id"):
-        read(path)
-    assert read(path, ReadOptions(patient_id="P1")).patient_id == "P1"
+        read_file(path)
+    assert read_file(path, ReadOptions(patient_id="P1")).ecg.patient_id == "P1"
 
 
 def _only_median_beats(dataset: Dataset) -> None:
@@ -188,7 +188,7 @@ def test_what_cannot_become_an_ecg_is_refused_with_the_reason(
 ) -> None:
     damage(dataset)  # type: ignore[operator]
     with pytest.raises(FeedRefusedError, match=reason) as refusal:
-        read(saved(dataset, tmp_path))
+        read_file(saved(dataset, tmp_path))
     assert "642341" not in str(refusal.value)
 
 
@@ -211,8 +211,8 @@ def _add_channel(dataset: Dataset, unit: str, meaning: str) -> None:
 def test_an_auxiliary_channel_costs_itself_alone(dataset: Dataset, tmp_path: Path, unit: str) -> None:
     _add_channel(dataset, unit, "Respiration by impedance of the chest")
     dataset.WaveformSequence[0].add_new("WaveformPaddingValue", "OW", np.int16(-32768).tobytes())
-    reading = read_noted(saved(dataset, tmp_path))
-    whole = read(SAMPLE)
+    reading = read_file(saved(dataset, tmp_path))
+    whole = read_file(SAMPLE).ecg
     assert reading.ecg.lead_names == LEADS_12
     assert reading.ecg.uv_per_unit == whole.uv_per_unit
     np.testing.assert_array_equal(reading.ecg.samples, whole.samples)
@@ -221,18 +221,20 @@ def test_an_auxiliary_channel_costs_itself_alone(dataset: Dataset, tmp_path: Pat
 
 def test_a_padding_value_that_does_not_occur_changes_nothing(dataset: Dataset, tmp_path: Path) -> None:
     dataset.WaveformSequence[0].add_new("WaveformPaddingValue", "OW", np.int16(-32768).tobytes())
-    np.testing.assert_array_equal(read(saved(dataset, tmp_path)).samples, read(SAMPLE).samples)
+    np.testing.assert_array_equal(
+        read_file(saved(dataset, tmp_path)).ecg.samples, read_file(SAMPLE).ecg.samples
+    )
 
 
 def test_the_zone_a_local_time_was_read_in_is_noted(dataset: Dataset, tmp_path: Path) -> None:
     rome = ReadOptions(timezone=ZoneInfo("Europe/Rome"))
-    assert read_noted(SAMPLE, rome).notes == ("time carries no zone, read as Europe/Rome",)
+    assert read_file(SAMPLE, rome).notes == ("time carries no zone, read as Europe/Rome",)
     dataset.TimezoneOffsetFromUTC = "+0100"
-    assert read_noted(saved(dataset, tmp_path), rome).notes == ()
+    assert read_file(saved(dataset, tmp_path), rome).notes == ()
 
 
 def test_an_age_nobody_has_is_read_as_unknown_and_noted(dataset: Dataset, tmp_path: Path) -> None:
     dataset.PatientAge = "999Y"
-    reading = read_noted(saved(dataset, tmp_path))
+    reading = read_file(saved(dataset, tmp_path))
     assert reading.ecg.age_years is None
     assert "its age is none a person can have, read as unknown" in reading.notes

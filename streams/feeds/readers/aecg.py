@@ -3,15 +3,16 @@
 import re
 import uuid
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import parse
+from defusedxml.ElementTree import fromstring
 
 from schemas.recorded import Sex
+from streams.feeds.document import Document
+from streams.feeds.limits import ReadLimits
 from streams.feeds.readers.age import age_from_birth
 from streams.feeds.readers.assembly import Found, Reading, assemble
 from streams.feeds.readers.leads import Picked, missing_leads, pick_leads
@@ -34,7 +35,7 @@ _PATIENT: Final = ".//h:subjectAssignment/h:subject/h:trialSubject"
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def read_aecg(path: Path, options: ReadOptions) -> Reading:
+def read_aecg(document: Document, options: ReadOptions, limits: ReadLimits) -> Reading:
     """Read the rhythm recording of an aECG document, entity expansion and external references off.
 
     Of several sequence sets the longest that carries the twelve leads is taken; derived series
@@ -49,15 +50,15 @@ def read_aecg(path: Path, options: ReadOptions) -> Reading:
     FeedRefusedError
         When it is no aECG, is malformed, or lacks leads, time or patient.
     """
-    root = _parsed(path)
+    root = _parsed(document.content)
     if root is None or root.tag != f"{{{_NS['h']}}}AnnotatedECG":
         raise FeedRefusedError("XML, but not an HL7 AnnotatedECG document; send aECG, DICOM or WFDB")
     return assemble(_found(root, options), options)
 
 
-def _parsed(path: Path) -> Element | None:
+def _parsed(content: bytes) -> Element | None:
     try:
-        root: Element | None = parse(path).getroot()
+        root: Element | None = fromstring(content)
         return root
     except (ParseError, DefusedXmlException) as error:
         raise FeedRefusedError(

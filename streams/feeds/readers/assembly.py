@@ -10,11 +10,11 @@ import numpy.typing as npt
 from schemas.errors import InvalidRecordError
 from schemas.identity import ecg_id
 from schemas.invariants import MAX_AGE_YEARS
-from schemas.recorded import EcgRecorded, Sex
+from schemas.recorded import CartStatement, EcgRecorded, Sex
 from streams.feeds.readers.leads import require_twelve_leads, shown
 from streams.feeds.readers.options import ReadOptions, require_acquired_at, require_patient_id
 from streams.feeds.readers.scaling import Channel, to_one_scale
-from streams.feeds.refusal import FeedRefusedError
+from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,6 +29,8 @@ class Found:
         The source's names of its other channels.
     acquired_at : datetime or None
         Aware, or naive where the source states neither zone nor offset.
+    cart : CartStatement or None
+        The cart's own measurements.
     """
 
     channels: Sequence[Channel]
@@ -45,6 +47,7 @@ class Found:
     age_years: float | None = None
     sex: Sex = Sex.UNKNOWN
     has_pacemaker: bool | None = None
+    cart: CartStatement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,7 +74,8 @@ def assemble(found: Found, options: ReadOptions) -> Reading:
     """
     if not found.sample_rate_hz > 0.0:
         raise FeedRefusedError(
-            f"its sampling rate is {found.sample_rate_hz} Hz, expected above 0; export it again"
+            f"its sampling rate is {found.sample_rate_hz} Hz, expected above 0; export it again",
+            RefusalReason.IMPLAUSIBLE_RATE,
         )
     leads = [channel.name for channel in found.channels]
     n_samples = found.channels[0].counts.size if found.channels else 0
@@ -82,18 +86,31 @@ def assemble(found: Found, options: ReadOptions) -> Reading:
     try:
         ecg = _record(found, options, patient_id, acquired_at, uv_per_unit, samples)
     except InvalidRecordError as error:
-        raise FeedRefusedError(f"it breaks a rule of the record: {error}; correct it at its source") from None
+        raise FeedRefusedError(
+            f"it breaks a rule of the record: {error}; correct it at its source", RefusalReason.INVALID_RECORD
+        ) from None
     return Reading(ecg=ecg, notes=tuple(_notes(found, options)))
 
 
 def _notes(found: Found, options: ReadOptions) -> Iterator[str]:
-    if found.acquired_at is not None and found.acquired_at.tzinfo is None:
+    if _is_naive(found):
         yield f"time carries no zone, read as {options.timezone}"
     if found.left_out:
         names = ", ".join(shown(name) for name in found.left_out)
         yield f"left out, none of the twelve leads or one of them again: {names}"
     if found.age_years is not None and _possible_age(found.age_years) is None:
         yield "its age is none a person can have, read as unknown"
+
+
+def _is_naive(found: Found) -> bool:
+    return found.acquired_at is not None and found.acquired_at.tzinfo is None
+
+
+def _zone(found: Found, options: ReadOptions) -> str:
+    """Name the zone of the source's clock: its offset where it states one, else the site's setting."""
+    moment = found.acquired_at or options.acquired_at
+    zone = moment.tzinfo if moment is not None and moment.tzinfo is not None else options.timezone
+    return str(zone).removeprefix("UTC") or "UTC"
 
 
 def _possible_age(age_years: float | None) -> float | None:
@@ -128,4 +145,7 @@ def _record(
         source_system=found.source_system,
         source_format=found.source_format,
         source_uid=found.source_uid,
+        acquired_zone=_zone(found, options),
+        is_zone_assumed=_is_naive(found),
+        cart=found.cart,
     )

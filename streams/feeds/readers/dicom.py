@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
-from pathlib import Path
+from io import BytesIO
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +12,8 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.waveforms.numpy_handler import multiplex_array
 
 from schemas.recorded import Sex
+from streams.feeds.document import Document
+from streams.feeds.limits import ReadLimits
 from streams.feeds.readers.age import age_from_birth, age_from_string
 from streams.feeds.readers.assembly import Found, Reading, assemble
 from streams.feeds.readers.leads import Picked, missing_leads, pick_leads
@@ -32,7 +34,7 @@ _BY_NUMBER: Final = {
 _LINEAR: Final = frozenset({"SB", "UB", "SS", "US", "SL", "UL", "SV", "UV"})
 
 
-def read_dicom(path: Path, options: ReadOptions) -> Reading:
+def read_dicom(document: Document, options: ReadOptions, limits: ReadLimits) -> Reading:
     """Read the rhythm recording of a DICOM ECG.
 
     Samples are taken as stored; sensitivities only set the scale. Of several multiplex groups the longest
@@ -44,7 +46,7 @@ def read_dicom(path: Path, options: ReadOptions) -> Reading:
         When it is no DICOM file, carries no 12-lead waveform, has padded samples, or lacks time or patient.
     """
     try:
-        return assemble(_found(pydicom.dcmread(path), options), options)
+        return assemble(_found(pydicom.dcmread(BytesIO(document.content)), options), options)
     except InvalidDicomError:
         raise FeedRefusedError("not a DICOM file: the preamble is missing; export it again") from None
     except BytesLengthException:  # the one error of pydicom that derives from Exception itself

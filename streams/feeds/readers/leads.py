@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from models.leads import plan_leads, standard_name
-from streams.feeds.refusal import FeedRefusedError
+from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
 #: A name longer than this is cut in a refusal: it may be any text of a damaged file.
 _SHOWN_CHARS: Final = 24
@@ -68,7 +68,8 @@ def require_twelve_leads(source_names: Sequence[str], seconds: float) -> None:
         found = ", ".join(shown(name) for name in source_names[:_SHOWN_NAMES]) or "no lead"
         raise FeedRefusedError(
             f"no simultaneous 12-lead recording in it: found {found} "
-            f"({seconds:.1f} s), missing {', '.join(missing)}; export the 10 s rhythm recording of all leads"
+            f"({seconds:.1f} s), missing {', '.join(missing)}; export the 10 s rhythm recording of all leads",
+            RefusalReason.LEADS_MISSING,
         )
 
 

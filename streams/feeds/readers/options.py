@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
 from schemas.recorded import Urgency
-from streams.feeds.refusal import FeedRefusedError
+from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +20,9 @@ class ReadOptions:
         Aware; start of the recording, for files that give none.
     patient_id : str
         For files that name no patient; empty when unknown.
+    expected_patient_id : str
+        Whom the message that brought the file names: taken where the file names nobody, and a file that names
+        somebody else is refused.
     urgency : Urgency
         What the sender says of the whole batch of files.
     """
@@ -27,6 +30,7 @@ class ReadOptions:
     timezone: tzinfo = field(default=UTC)
     acquired_at: datetime | None = None
     patient_id: str = ""
+    expected_patient_id: str = ""
     site_id: str = ""
     ward_id: str = ""
     urgency: Urgency = Urgency.ROUTINE
@@ -49,13 +53,14 @@ def require_acquired_at(found: datetime | None, options: ReadOptions) -> datetim
     if moment is None:
         raise FeedRefusedError(
             "the file does not say when the ECG was acquired; "
-            "give it with --acquired-at 2026-01-31T08:15:00+01:00"
+            "give it with --acquired-at 2026-01-31T08:15:00+01:00",
+            RefusalReason.NO_TIME,
         )
     try:
         return (moment if moment.tzinfo else moment.replace(tzinfo=options.timezone)).astimezone(UTC)
     except OverflowError:
         raise FeedRefusedError(
-            "its time of acquisition is beyond the calendar; set the cart's clock"
+            "its time of acquisition is beyond the calendar; set the cart's clock", RefusalReason.NO_TIME
         ) from None
 
 
@@ -65,9 +70,19 @@ def require_patient_id(found: str, options: ReadOptions) -> str:
     Raises
     ------
     FeedRefusedError
-        When neither gives one; an ECG is never filed under a made-up patient.
+        When neither gives one, or the file and the message that brought it name different ones; an ECG is
+        never filed under a made-up patient.
     """
-    patient_id = found.strip() or options.patient_id.strip()
+    named, expected = found.strip(), options.expected_patient_id.strip()
+    if named and expected and named != expected:
+        raise FeedRefusedError(
+            "the message and the ECG in it name different patients; find out whose it is",
+            RefusalReason.PATIENT_MISMATCH,
+        )
+    patient_id = named or expected or options.patient_id.strip()
     if not patient_id:
-        raise FeedRefusedError("the file names no patient; give the site's identifier with --patient-id")
+        raise FeedRefusedError(
+            "the file names no patient; give the site's identifier with --patient-id",
+            RefusalReason.NO_PATIENT,
+        )
     return patient_id

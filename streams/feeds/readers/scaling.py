@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.feeds.readers.leads import shown
-from streams.feeds.refusal import FeedRefusedError
+from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
 #: Largest magnitude kept. −32768 is left out: WFDB format 16 and others use it for "no sample".
 _INT16_PEAK: Final = 32767
@@ -67,7 +67,8 @@ def microvolts_per(unit: str) -> float:
         return _UV_PER[unit.strip().lower()]
     except KeyError:
         raise FeedRefusedError(
-            f"unit of the samples is '{shown(unit)}', expected nV, uV, mV or V; export it calibrated"
+            f"unit of the samples is '{shown(unit)}', expected nV, uV, mV or V; export it calibrated",
+            RefusalReason.UNIT_UNKNOWN,
         ) from None
 
 
@@ -127,7 +128,8 @@ def _common_scale(channels: Sequence[Channel]) -> float:
     if needed > max(finest, _COARSEST_UV):
         raise FeedRefusedError(
             f"its samples reach {peak_uv / 1000.0:.3g} mV, more than 16 bits hold at "
-            f"{_COARSEST_UV:g} µV a unit; cut out what is no ECG, or check its sensitivity"
+            f"{_COARSEST_UV:g} µV a unit; cut out what is no ECG, or check its sensitivity",
+            RefusalReason.IMPLAUSIBLE_AMPLITUDE,
         )
     return max(finest, needed)
 

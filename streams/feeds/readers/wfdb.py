@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +12,8 @@ import wfdb
 from wfdb.io._signal import INVALID_SAMPLE_VALUE
 
 from schemas.recorded import Sex
+from streams.feeds.document import Document
+from streams.feeds.limits import ReadLimits
 from streams.feeds.readers.assembly import Found, Reading, assemble
 from streams.feeds.readers.leads import Picked, pick_leads, shown
 from streams.feeds.readers.options import ReadOptions
@@ -20,23 +23,23 @@ from streams.feeds.refusal import FeedRefusedError
 _SEX: Final = {"female": Sex.FEMALE, "f": Sex.FEMALE, "male": Sex.MALE, "m": Sex.MALE}
 
 
-def read_wfdb(path: Path, options: ReadOptions) -> Reading:
+def read_wfdb(document: Document, options: ReadOptions, limits: ReadLimits) -> Reading:
     """Read a WFDB record of one segment.
 
     WFDB headers name no patient and often no date, so both may have to come from the options; dates in
     comments are not read, since their order of day and month is not stated. Age and sex are.
-
-    Parameters
-    ----------
-    path : Path
-        The ``.hea`` file.
 
     Raises
     ------
     FeedRefusedError
         When it cannot be read, has gaps, or lacks leads, time or patient.
     """
-    return assemble(_found(_load(path)), options)
+    with TemporaryDirectory() as folder:  # wfdb reads paths alone
+        header = Path(folder) / "record.hea"
+        header.write_bytes(document.content)
+        for name, companion in document.companions.items():
+            (header.parent / Path(name).name).write_bytes(companion)
+        return assemble(_found(_load(header)), options)
 
 
 def _load(path: Path) -> Any:
