@@ -50,7 +50,7 @@ def _is_wfdb(document: Document, _: str) -> bool:
 
 
 def _is_scp(document: Document, _: str) -> bool:
-    # EN 1064 §5: CRC, record size, then section 0: CRC, id 0, length 16 + 10 n; its first pointer is of itself.
+    # EN 1064 §5: CRC, record size, then section 0: CRC, id 0, length 16 + 10 n; first it points to itself.
     head = document.content
     if len(head) < 32:
         return False
