@@ -8,7 +8,7 @@ from typing import Protocol
 
 from streams.feeds.document import Document
 from streams.feeds.readers.options import ReadOptions
-from streams.feeds.refusal import RefusalReason
+from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +92,23 @@ class Admits(Protocol):
         ------
         RetriableError
             When nothing could be promised within ``ack_budget_s``: the sender is to send again later.
+        """
+        ...
+
+
+class Readmits(Protocol):
+    """The gateway, as quarantine sees it: for a delivery that is kept already."""
+
+    async def try_admit(self, delivery: Delivery) -> Admission | FeedRefusedError:
+        """Take a delivery that may be refused again; that refusal is returned, and nothing is kept or counted.
+
+        Returns an Admission (ACCEPTED or REPEATED) once the ECG is on ``ecg.recorded.v1``. Doing it twice
+        changes nothing. Bounds and waiting are those of :meth:`Admits.admit`.
+
+        Raises
+        ------
+        RetriableError
+            When nothing could be promised within ``ack_budget_s``.
         """
         ...
 
