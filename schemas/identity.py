@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -34,6 +35,25 @@ def ecg_id(*, source_uid: str, patient_id: str, acquired_at: datetime, samples: 
         return _id("ecg", source_uid)
     digest = hashlib.sha256(samples.astype("<i2").tobytes()).hexdigest()
     return _id("ecg", patient_id, acquired_at.astimezone(UTC).isoformat(timespec="microseconds"), digest)
+
+
+def quarantine_id(*, feed: str, source: str, digest: str, claims: Sequence[str] = ()) -> str:
+    """Id of a delivery that was not accepted: the same bytes from the same source are the same delivery.
+
+    Parameters
+    ----------
+    digest : str
+        Of the document with all its files.
+    claims : sequence of str
+        What the message that brought the document says of it and the document does not, such as the patient:
+        the same document under another patient's name is another delivery.
+    """
+    return _id("quarantine", feed, source, digest, *claims)
+
+
+def act_id(*, quarantine_id: str, verb: str, occasion: str) -> str:
+    """Id of an act on a quarantined delivery: doing it again on the same occasion is the same act."""
+    return _id("quarantine-act", quarantine_id, verb, occasion)
 
 
 def alert_id(*, policy_version: str, patient_id: str, episode_ecg_id: str, kind: str) -> str:

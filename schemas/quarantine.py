@@ -107,6 +107,8 @@ class QuarantineAct:
         Of CORRECTED: what was corrected, as JSON, sealed where the content is; else empty.
     ecg_id : str or None
         Of REPLAYED: what it became.
+    code : str
+        Of REFUSED_AGAIN: the refusal's :class:`streams.feeds.refusal.RefusalReason`; else empty.
     """
 
     act_id: str
@@ -118,6 +120,7 @@ class QuarantineAct:
     reason: str = ""
     correction: bytes = b""
     ecg_id: str | None = None
+    code: str = ""
 
     def __post_init__(self) -> None:
         """Refuse an act without actor or time; raises InvalidRecordError."""
@@ -133,3 +136,4 @@ class QuarantineAct:
             f"must be at most {MAX_CORRECTION_BYTES} bytes",
         )
         require_uuid("ecg_id", self.ecg_id)
+        require_text("code", self.code)

@@ -23,9 +23,13 @@ def continue_trace(headers: Headers) -> str:
 def identity_of(record: object) -> str:
     """Name a record by its deterministic ids, so that a repeat of it is seen as one.
 
-    An ECG by its id, an assessment by ECG and bundle, an alert by its id and what happened to it.
+    An ECG by its id, an assessment by ECG and bundle, an alert by its id and what happened to it, a delivery
+    in quarantine by its id and each act on it by its own.
     """
-    names = ("alert_id", "alarm_id") if hasattr(record, "alert_id") else ("ecg_id", "bundle_version")
+    if hasattr(record, "quarantine_id"):
+        names: tuple[str, ...] = ("quarantine_id", "act_id")
+    else:
+        names = ("alert_id", "alarm_id") if hasattr(record, "alert_id") else ("ecg_id", "bundle_version")
     known = [str(getattr(record, name)) for name in names if hasattr(record, name)]
     return ":".join([type(record).__name__, *known])
 

@@ -34,7 +34,12 @@ class RefusalReason(StrEnum):
 
 #: Reasons that an operator can mend without the source: by naming the patient, the time or its zone.
 CORRECTABLE: frozenset[RefusalReason] = frozenset(
-    {RefusalReason.NO_PATIENT, RefusalReason.NO_TIME, RefusalReason.TIME_IN_FUTURE}
+    {
+        RefusalReason.NO_PATIENT,
+        RefusalReason.PATIENT_MISMATCH,
+        RefusalReason.NO_TIME,
+        RefusalReason.TIME_IN_FUTURE,
+    }
 )
 
 

@@ -200,6 +200,7 @@ EXAMPLES: dict[str, Any] = {
         reason="Asked the ward.",
         correction=b"sealed",
         ecg_id=ECG_ID,
+        code="NO_TIME",
     ),
     "FeedHealth": FeedHealth(
         feed="dicom",

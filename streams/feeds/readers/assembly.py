@@ -93,7 +93,7 @@ def assemble(found: Found, options: ReadOptions) -> Reading:
 
 
 def _notes(found: Found, options: ReadOptions) -> Iterator[str]:
-    if _is_naive(found):
+    if _is_naive(found, options):
         yield f"time carries no zone, read as {options.timezone}"
     if found.left_out:
         names = ", ".join(shown(name) for name in found.left_out)
@@ -102,13 +102,14 @@ def _notes(found: Found, options: ReadOptions) -> Iterator[str]:
         yield "its age is none a person can have, read as unknown"
 
 
-def _is_naive(found: Found) -> bool:
-    return found.acquired_at is not None and found.acquired_at.tzinfo is None
+def _is_naive(found: Found, options: ReadOptions) -> bool:
+    moment = options.corrected_acquired_at or found.acquired_at
+    return moment is not None and moment.tzinfo is None
 
 
 def _zone(found: Found, options: ReadOptions) -> str:
     """Name the zone of the source's clock: its offset where it states one, else the site's setting."""
-    moment = found.acquired_at or options.acquired_at
+    moment = options.corrected_acquired_at or found.acquired_at or options.acquired_at
     zone = moment.tzinfo if moment is not None and moment.tzinfo is not None else options.timezone
     return str(zone).removeprefix("UTC") or "UTC"
 
@@ -146,6 +147,6 @@ def _record(
         source_format=found.source_format,
         source_uid=found.source_uid,
         acquired_zone=_zone(found, options),
-        is_zone_assumed=_is_naive(found),
+        is_zone_assumed=_is_naive(found, options),
         cart=found.cart,
     )

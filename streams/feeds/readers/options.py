@@ -9,7 +9,7 @@ from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    """What to assume where the file is silent; what the file says wins.
+    """What to assume where the file is silent; what the file says wins, but for what was corrected.
 
     Attributes
     ----------
@@ -25,6 +25,11 @@ class ReadOptions:
         somebody else is refused.
     urgency : Urgency
         What the sender says of the whole batch of files.
+    corrected_patient_id : str
+        Whose ECG it is, found out by a person after it was refused: wins over file and message. Empty when
+        nothing was corrected.
+    corrected_acquired_at : datetime or None
+        Aware; likewise for the start of the recording.
     """
 
     timezone: tzinfo = field(default=UTC)
@@ -34,10 +39,12 @@ class ReadOptions:
     site_id: str = ""
     ward_id: str = ""
     urgency: Urgency = Urgency.ROUTINE
+    corrected_patient_id: str = ""
+    corrected_acquired_at: datetime | None = None
 
 
 def require_acquired_at(found: datetime | None, options: ReadOptions) -> datetime:
-    """Return the start of the recording in UTC, from the file or else from the options.
+    """Return the start of the recording in UTC: as corrected, or from the file, or else from the options.
 
     Parameters
     ----------
@@ -49,7 +56,7 @@ def require_acquired_at(found: datetime | None, options: ReadOptions) -> datetim
     FeedRefusedError
         When neither gives one, or it lies beyond the calendar.
     """
-    moment = found or options.acquired_at
+    moment = options.corrected_acquired_at or found or options.acquired_at
     if moment is None:
         raise FeedRefusedError(
             "the file does not say when the ECG was acquired; "
@@ -65,7 +72,7 @@ def require_acquired_at(found: datetime | None, options: ReadOptions) -> datetim
 
 
 def require_patient_id(found: str, options: ReadOptions) -> str:
-    """Return the patient identifier, from the file or else from the options.
+    """Return the patient identifier: as corrected, or from the file, or else from the options.
 
     Raises
     ------
@@ -73,6 +80,8 @@ def require_patient_id(found: str, options: ReadOptions) -> str:
         When neither gives one, or the file and the message that brought it name different ones; an ECG is
         never filed under a made-up patient.
     """
+    if corrected := options.corrected_patient_id.strip():
+        return corrected
     named, expected = found.strip(), options.expected_patient_id.strip()
     if named and expected and named != expected:
         raise FeedRefusedError(
