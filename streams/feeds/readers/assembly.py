@@ -31,6 +31,8 @@ class Found:
         Aware, or naive where the source states neither zone nor offset.
     cart : CartStatement or None
         The cart's own measurements.
+    notes : sequence of str
+        What the reader itself assumed or left out; nothing of a patient.
     """
 
     channels: Sequence[Channel]
@@ -48,6 +50,7 @@ class Found:
     sex: Sex = Sex.UNKNOWN
     has_pacemaker: bool | None = None
     cart: CartStatement | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,6 +96,7 @@ def assemble(found: Found, options: ReadOptions) -> Reading:
 
 
 def _notes(found: Found, options: ReadOptions) -> Iterator[str]:
+    yield from found.notes
     if _is_naive(found, options):
         yield f"time carries no zone, read as {options.timezone}"
     if found.left_out:
@@ -100,6 +104,7 @@ def _notes(found: Found, options: ReadOptions) -> Iterator[str]:
         yield f"left out, none of the twelve leads or one of them again: {names}"
     if found.age_years is not None and _possible_age(found.age_years) is None:
         yield "its age is none a person can have, read as unknown"
+    yield from found.notes
 
 
 def _is_naive(found: Found, options: ReadOptions) -> bool:
