@@ -1,19 +1,44 @@
-"""EcgRecorded onto ``ecg.recorded.v1``: acknowledged by every replica before anything else is said of it."""
+"""EcgRecorded onto ``ecg.recorded.v1``: acknowledged by every replica before anything else is said of it.
 
-from collections.abc import AsyncIterator
+Also the producer for those who speak Kafka already: what it sends has the right schema, key and headers, and
+is refused here when no stage would take it. In an asyncio program::
+
+    from schemas.codec import Codec
+    from schemas.registry import FileRegistry
+    from streams.feeds.files import read_file
+    from streams.feeds.publish import open_publisher
+
+    async with open_publisher("kafka:9092", Codec(FileRegistry())) as publisher:
+        published = await publisher.publish(read_file(Path("cart/0001.dcm")).ecg)
+        print(published.ecg_id, published.partition, published.offset)
+
+and in any other::
+
+    from streams.feeds.publish import publish_ecgs
+
+    for published in publish_ecgs([ecg], bootstrap="kafka:9092"):
+        print(published.ecg_id)
+
+When ``publish`` returns, the ECG is on every in-sync replica. When it raises BrokerUnavailableError, send the
+same again: it has the same id, and every stage takes a repeat for what it is. A gateway
+(:mod:`streams.feeds.gateway`) also finds out whether it is there already, and keeps what is refused.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from schemas.codec import Codec
-from schemas.errors import RetriableError
 from schemas.recorded import EcgRecorded
+from schemas.registry import FileRegistry
 from streams.envelope import envelope
-from streams.feeds.refusal import FeedRefusedError
+from streams.feeds.producer import BrokerUnavailableError, open_producer
+from streams.feeds.refusal import FeedRefusedError, RefusalReason
 from streams.stage import UtcClock, utc_now
 from streams.topology import ECG_RECORDED
 
@@ -24,10 +49,10 @@ MAX_RECORD_BYTES: Final = 2 * 2**20
 _MAX_REQUEST_BYTES: Final = MAX_RECORD_BYTES + 2**16
 
 
-class BrokerUnavailableError(RetriableError):
-    """Kafka cannot be reached or did not acknowledge in time; sending the same again changes nothing."""
+#: Longest time one publish waits for Kafka unless told otherwise, s: some failovers' worth.
+WITHIN_S: Final = 30.0
 
-    code = "BROKER_UNAVAILABLE"
+__all__ = ["BrokerUnavailableError", "EcgPublisher", "Published", "open_publisher", "publish_ecgs"]
 
 
 class AcknowledgedProducer(Protocol):
@@ -57,10 +82,17 @@ class EcgPublisher:
     for what it is, so a sender that is unsure may simply send again.
     """
 
-    def __init__(self, producer: AcknowledgedProducer, codec: Codec, now: UtcClock = utc_now) -> None:
+    def __init__(
+        self,
+        producer: AcknowledgedProducer,
+        codec: Codec,
+        now: UtcClock = utc_now,
+        within_s: float | None = WITHIN_S,
+    ) -> None:
         self._producer = producer
         self._codec = codec
         self._now = now
+        self._within_s = within_s
 
     async def publish(self, ecg: EcgRecorded) -> Published:
         """Send one ECG and wait for the acknowledgement. Calls may overlap; order holds per patient.
@@ -76,12 +108,18 @@ class EcgPublisher:
         _require_size(len(payload), ecg)
         headers = envelope(ecg, stage="publish", topic=ECG_RECORDED, incoming=(), now=self._now())
         try:
-            at = await self._producer.send_and_wait(
-                ECG_RECORDED, value=payload, key=ecg.patient_id.encode(), headers=list(headers)
-            )
+            async with asyncio.timeout(self._within_s):
+                at = await self._producer.send_and_wait(
+                    ECG_RECORDED, value=payload, key=ecg.patient_id.encode(), headers=list(headers)
+                )
+        except TimeoutError:
+            raise BrokerUnavailableError(
+                f"Kafka did not acknowledge the ECG within {self._within_s:g} s; send it again"
+            ) from None
         except MessageSizeTooLargeError:
             raise FeedRefusedError(
-                f"Kafka takes no message of {len(payload)} bytes; raise max.message.bytes of {ECG_RECORDED}"
+                f"Kafka takes no message of {len(payload)} bytes; raise max.message.bytes of {ECG_RECORDED}",
+                RefusalReason.TOO_LARGE,
             ) from None
         except KafkaError as error:
             raise BrokerUnavailableError(
@@ -101,35 +139,54 @@ def _require_size(n_bytes: int, ecg: EcgRecorded) -> None:
         seconds = ecg.samples.shape[1] / ecg.sample_rate_hz
         raise FeedRefusedError(
             f"{n_bytes} bytes for {seconds:.0f} s are more than the {MAX_RECORD_BYTES} of one message; "
-            "cut the recording to its diagnostic part"
+            "cut the recording to its diagnostic part",
+            RefusalReason.TOO_LARGE,
         )
 
 
 @asynccontextmanager
 async def open_publisher(
-    bootstrap: str, codec: Codec, now: UtcClock = utc_now
+    bootstrap: str, codec: Codec, now: UtcClock = utc_now, *, within_s: float | None = WITHIN_S
 ) -> AsyncIterator[EcgPublisher]:
     """Connect a publisher that waits for all in-sync replicas; leaving the context flushes and disconnects.
 
-    Without Kafka's idempotent producer, which the embedded broker lacks: ids make a repeat harmless.
+    Kafka's idempotent producer is used where the broker has it: what the client sends again by itself after a
+    lost connection is then not written twice.
+
+    Parameters
+    ----------
+    within_s : float or None
+        Longest time one publish waits, s. With None it waits until its outcome is known: on a broker with
+        idempotent producers however long that takes, on others half a minute.
 
     Raises
     ------
     BrokerUnavailableError
         When no broker answers.
     """
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", max_request_size=_MAX_REQUEST_BYTES, linger_ms=0
-    )
-    try:
-        await producer.start()
-    except KafkaError as error:
-        await producer.stop()
-        raise BrokerUnavailableError(
-            f"no Kafka broker answers at {bootstrap} ({type(error).__name__}); start one "
-            "(diastole services up) or set DIASTOLE_BROKER"
-        ) from error
-    try:
-        yield EcgPublisher(producer, codec, now)
-    finally:
-        await producer.stop()
+    budget_s = within_s or WITHIN_S
+    async with open_producer(bootstrap, max_request_bytes=_MAX_REQUEST_BYTES, budget_s=budget_s) as producer:
+        yield EcgPublisher(producer, codec, now, within_s)
+
+
+def publish_ecgs(
+    ecgs: Iterable[EcgRecorded], *, bootstrap: str, codec: Codec | None = None
+) -> list[Published]:
+    """Publish some ECGs from a program without asyncio, one after the other, and say where each is.
+
+    Parameters
+    ----------
+    codec : Codec or None
+        None takes the schemas of this installation; give one where the site has a registry.
+
+    Raises
+    ------
+    FeedRefusedError, BrokerUnavailableError
+        At the first that is not published; those before it are.
+    """
+
+    async def publish_all() -> list[Published]:
+        async with open_publisher(bootstrap, codec or Codec(FileRegistry())) as publisher:
+            return [await publisher.publish(ecg) for ecg in ecgs]
+
+    return asyncio.run(publish_all())
