@@ -10,10 +10,13 @@ from typing import Any, Final
 import numpy as np
 
 from ops.topic_reader import Seen
-from schemas.alert import AlertClosed, AlertRaised, TechnicalAlarm
+from schemas.alert import Alert, AlertClosed, AlertRaised, TechnicalAlarm
 from schemas.audit import CareAction
 from schemas.errors import PoisonError
 from schemas.featurized import EcgFeaturized
+from schemas.feed import FeedHealth
+from schemas.patient_link import PatientLinked
+from schemas.quarantine import EcgQuarantined, QuarantineAct
 from schemas.recorded import EcgRecorded
 from schemas.risk import RiskAssessed
 from streams.dead_letters import ERROR_CODE, ERROR_MESSAGE, OFFSET, PARTITION, STAGE
@@ -82,16 +85,54 @@ def record_text(record: Any) -> str:
             return _featurized_text(record)
         case RiskAssessed():
             return f"{record.patient_id} {_minute(record.acquired_at)}  {risk_text(record)}"
-        case AlertRaised():
-            return f"ALERT {record.kind} {record.patient_id}  {record.change_text}"
-        case AlertClosed():
-            return f"CLOSED {record.patient_id} {_minute(record.acquired_at)}  {record.reason}"
-        case TechnicalAlarm():
-            return f"ALARM {record.priority} {record.kind} {record.source}  {record.message}"
+        case AlertRaised() | AlertClosed() | TechnicalAlarm():
+            return _alert_text(record)
+        case EcgQuarantined() | QuarantineAct() | FeedHealth() | PatientLinked():
+            return _feed_text(record)
         case CareAction():
             return f"{record.verb} {record.alert_id} by {record.actor}"
         case _:
             return f"undecodable: {record}"
+
+
+def _alert_text(record: Alert) -> str:
+    match record:
+        case AlertRaised():
+            return f"ALERT {record.kind} {record.patient_id}  {record.change_text}"
+        case AlertClosed():
+            return f"CLOSED {record.patient_id} {_minute(record.acquired_at)}  {record.reason}"
+        case TechnicalAlarm() if record.ended_at is not None:
+            return f"ENDED {record.kind} {record.source} {_minute(record.ended_at)}"
+        case TechnicalAlarm():
+            return f"ALARM {record.priority} {record.kind} {record.source}  {record.message}"
+
+
+def _feed_text(record: EcgQuarantined | QuarantineAct | FeedHealth | PatientLinked) -> str:
+    match record:
+        case EcgQuarantined():
+            return (
+                f"QUARANTINED {record.quarantine_id} {record.code} from {record.feed} {record.source}  "
+                f"{_one_line(record.reason)}"
+            )
+        case QuarantineAct():
+            return (
+                f"{record.verb} {record.quarantine_id} by {record.actor}  {_one_line(record.reason)}".rstrip()
+            )
+        case FeedHealth():
+            counts = (
+                f"{record.n_accepted} accepted, {record.n_repeated} repeated, "
+                f"{record.n_quarantined} quarantined"
+            )
+            return f"{record.feed} {record.source} {record.site_id or '—'}  {counts}" + (
+                f", SILENT since {_minute(record.silent_since)}" if record.silent_since else ""
+            )
+        case PatientLinked():
+            verb = "is no longer" if record.is_undone else "is now"
+            return f"{record.prior_patient_id} {verb} {record.surviving_patient_id} ({record.origin})"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def risk_text(risk: RiskAssessed) -> str:

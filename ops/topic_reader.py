@@ -14,6 +14,9 @@ from schemas.audit import CareAction
 from schemas.codec import Codec
 from schemas.errors import ConfigurationError, PoisonError
 from schemas.featurized import EcgFeaturized
+from schemas.feed import FeedHealth
+from schemas.patient_link import PatientLinked
+from schemas.quarantine import EcgQuarantined, QuarantineAct
 from schemas.recorded import EcgRecorded
 from schemas.risk import RiskAssessed
 from streams.feeds.publish import BrokerUnavailableError
@@ -23,9 +26,12 @@ from streams.topology import (
     CARE_AUDIT,
     ECG_ALERT,
     ECG_FEATURIZED,
+    ECG_QUARANTINE,
     ECG_RECORDED,
     ECG_RISK,
     ECG_RISK_SILENT,
+    FEED_HEALTH,
+    PATIENT_LINK,
     SILENT_ROUTE,
     TOPICS,
 )
@@ -39,6 +45,9 @@ RECORDS_OF: Final[dict[str, tuple[type, ...]]] = {
     SILENT_ROUTE.dead_letters: (EcgFeaturized,),
     ECG_ALERT: (AlertRaised, AlertClosed, TechnicalAlarm),
     CARE_AUDIT: (CareAction,),
+    ECG_QUARANTINE: (EcgQuarantined, QuarantineAct),
+    FEED_HEALTH: (FeedHealth,),
+    PATIENT_LINK: (PatientLinked,),
 }
 
 

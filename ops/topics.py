@@ -16,6 +16,7 @@ from streams.topology import (
     ECG_RECORDED,
     ECG_RISK_SILENT,
     FEED_TOPICS,
+    LINK_ROUTE,
     TOPICS,
     dead_letter_topic,
     state_topics,
@@ -90,6 +91,7 @@ def topic_specs(partitions: int, replication: int = 1) -> tuple[TopicSpec, ...]:
         *TOPICS,
         *(dead_letter_topic(topic) for topic in TOPICS if topic != CARE_AUDIT),
         *FEED_TOPICS,
+        LINK_ROUTE.dead_letters,
         *state_topics(),
     )
     return tuple(

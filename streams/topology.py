@@ -6,7 +6,9 @@
                                              │                                 └─▶ alert ─▶ ecg.alert.v1
                                              └─▶ infer-silent ─▶ ecg.risk-silent.v1
 
-The last only where a bundle is on trial; nothing of the flow reads what it says.
+The last only where a bundle is on trial; nothing of the flow reads what it says. Beside the flow::
+
+    ecg.patient-link.v1 ─▶ link         which histories are one patient's
 """
 
 from dataclasses import dataclass
@@ -84,6 +86,12 @@ SILENT_ROUTE: Final = Route(
     stage="infer-silent", consumes=ECG_FEATURIZED, produces=ECG_RISK_SILENT, is_silent=True
 )
 
+#: Make histories of patients whose identifiers were merged be read as one. No ECG passes it.
+LINK_ROUTE: Final = Route(stage="link", consumes=PATIENT_LINK, produces=None)
+
+#: Every stage there is.
+ALL_ROUTES: Final = {**ROUTES, LINK_ROUTE.stage: LINK_ROUTE, SILENT_ROUTE.stage: SILENT_ROUTE}
+
 #: What records flow through, and what people read.
 TOPICS: Final = (ECG_RECORDED, ECG_FEATURIZED, ECG_RISK, ECG_RISK_SILENT, ECG_ALERT, CARE_AUDIT)
 
@@ -96,14 +104,14 @@ COMPACTED_FEED_TOPICS: Final = frozenset({ECG_QUARANTINE_CONTENT, FEED_HEALTH, P
 
 
 def route_of(stage: str) -> Route:
-    """Route of a stage, one of the flow or the silent one.
+    """Route of a stage: one of the flow, the one that links, or the silent one.
 
     Raises
     ------
     KeyError
         When there is no such stage.
     """
-    return SILENT_ROUTE if stage == SILENT_ROUTE.stage else ROUTES[stage]
+    return ALL_ROUTES[stage]
 
 
 def dead_letter_topic(topic: str) -> str:

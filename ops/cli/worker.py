@@ -18,6 +18,7 @@ class StageName(StrEnum):
     INFER = "infer"
     HISTORY = "history"
     ALERT = "alert"
+    LINK = "link"
     INFER_SILENT = "infer-silent"
     ALL = "all"
 
@@ -38,6 +39,7 @@ def worker(
 
     It finishes what is in flight before it ends. "all" runs one process per stage and restarts one that
     fails. To scale a stage, start it again: up to as many as there are partitions share the work.
+    "link" lets the histories of merged patients be read as one.
     "infer-silent" scores the same ECGs with the bundle of DIASTOLE_SILENT_BUNDLE, without alerts; "all" runs
     it where that is set.
 

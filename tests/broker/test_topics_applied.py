@@ -22,11 +22,11 @@ from ops.topics import (
 )
 from streams.topology import (
     ALERT_STATE,
+    ALL_ROUTES,
     ECG_ALERT,
     ECG_FEATURIZED,
     ECG_RECORDED,
     ECG_RISK,
-    ROUTES,
     TOPICS,
     Route,
     dead_letter_topic,
@@ -67,7 +67,7 @@ def test_one_replica_can_acknowledge_alone() -> None:
 
 def test_risk_and_audit_are_never_deleted() -> None:
     kept = {s.name for s in topic_specs(1) if s.configuration.get("retention.ms") == "-1"}
-    assert kept == {"ecg.risk.v1", "ecg.alert.v1", "care.audit.v1"}
+    assert kept == {"ecg.risk.v1", "ecg.alert.v1", "care.audit.v1", "ecg.quarantine.v1"}
 
 
 def test_the_state_of_alerts_is_compacted_and_never_deleted_by_age() -> None:
@@ -76,9 +76,9 @@ def test_the_state_of_alerts_is_compacted_and_never_deleted_by_age() -> None:
     assert state.partitions == 4
 
 
-@pytest.mark.parametrize("route", ROUTES.values(), ids=lambda route: route.stage)
+@pytest.mark.parametrize("route", ALL_ROUTES.values(), ids=lambda route: route.stage)
 def test_every_topic_a_worker_asks_for_is_among_them(route: Route) -> None:
-    asked = {route.consumes, dead_letter_topic(route.consumes), route.produces, route.remembers}
+    asked = {route.consumes, route.dead_letters, route.produces, route.remembers}
     assert asked - {None} <= {spec.name for spec in topic_specs(1)}
 
 

@@ -19,6 +19,7 @@ from streams.assembly import build_stage
 from streams.settings import Settings
 from streams.silent_pairs import joined, newest
 from streams.topology import (
+    ALL_ROUTES,
     ECG_FEATURIZED,
     ECG_RISK,
     ECG_RISK_SILENT,
@@ -66,12 +67,12 @@ def test_its_topics_are_applied_and_its_answers_kept_for_half_a_year() -> None:
 
 
 def test_all_runs_it_only_where_a_bundle_is_on_trial(tmp_path: Path) -> None:
-    assert all_stages(Settings()) == tuple(ROUTES)
-    assert all_stages(Settings(silent_bundle=tmp_path)) == (*ROUTES, "infer-silent")
+    assert all_stages(Settings()) == (*ROUTES, "link")
+    assert all_stages(Settings(silent_bundle=tmp_path)) == (*ROUTES, "link", "infer-silent")
 
 
 def test_each_stage_has_a_route_and_what_is_none_has_not() -> None:
-    assert [route_of(name).stage for name in (*ROUTES, "infer-silent")] == [*ROUTES, "infer-silent"]
+    assert [route_of(name).stage for name in ALL_ROUTES] == [*ROUTES, "link", "infer-silent"]
     with pytest.raises(KeyError):
         route_of("infer-loudly")
 
