@@ -17,11 +17,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, TwelveLeadECGWaveformStorage
 
 from schemas.identity import ecg_id
+from streams.feeds.recorded_log import partitions_of
 from streams.topology import ECG_RECORDED
 
 RATE_HZ: Final = 250
@@ -243,8 +244,7 @@ async def written_ids(bootstrap: str) -> Counter[str]:
     )
     await consumer.start()
     try:
-        numbers = await _partitions(consumer)
-        partitions = [TopicPartition(ECG_RECORDED, number) for number in sorted(numbers)]
+        partitions = await partitions_of(bootstrap, ECG_RECORDED)
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
         ends = await consumer.end_offsets(partitions)
@@ -254,11 +254,6 @@ async def written_ids(bootstrap: str) -> Counter[str]:
     finally:
         await consumer.stop()
     return counts
-
-
-async def _partitions(consumer: AIOKafkaConsumer) -> set[int]:
-    await consumer.topics()  # fetches what the cluster knows
-    return set(consumer.partitions_for_topic(ECG_RECORDED) or ())
 
 
 def _id_in(headers: Sequence[tuple[str, bytes]]) -> str:

@@ -26,7 +26,7 @@ _REQUEST_MS: Final = 10_000
 
 #: A broker that refuses a producer id is asked so often: Apache Kafka may answer "unknown" once, in trouble.
 _ASKED: Final = 3
-_ASK_AGAIN_S: Final = 0.2
+_ASK_AGAIN_S: Final = 0.1
 
 #: What a broker without idempotent producers answers to InitProducerId: the embedded one "unknown", an old
 #: one that it has no such request, one with access control that we may not.

@@ -1,0 +1,129 @@
+"""Which ECGs are on ``ecg.recorded.v1``, noted in a file: a cache of the log that can always be made anew."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+
+log = structlog.get_logger()
+
+#: An ecg_id's 16 bytes; text would take twice as many and an index over it as much again.
+Key = bytes
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS ids (id BLOB PRIMARY KEY, at_s INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS read_up_to (
+    partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, last_id BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS orderly (ended INTEGER PRIMARY KEY);
+"""
+
+#: Longest wait for another gateway that writes to the same file, s; each write takes a millisecond.
+_BUSY_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadUpTo:
+    """How far one partition was read.
+
+    Attributes
+    ----------
+    next_offset : int
+        The first offset not read.
+    last_id : bytes
+        Key of the record before it, empty when not known: tells this log from another one of that name.
+    """
+
+    next_offset: int
+    last_id: Key = b""
+
+
+class RepeatNotes:
+    """The notes of one feed, in an SQLite file; opening one that is damaged begins an empty one.
+
+    Everything that is noted together is in the file together or not at all, so after a kill the ids are those
+    up to the offsets. Noting twice is as once.
+    """
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._opened = _open(file)
+        except sqlite3.DatabaseError:
+            log.warning("repeat_notes_damaged", then="they are read anew from Kafka")
+            for damaged in file.parent.glob(f"{file.name}*"):
+                damaged.unlink()
+            self._opened = _open(file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    def __len__(self) -> int:
+        ((n,),) = self._opened.execute("SELECT count(*) FROM ids")
+        return int(n)
+
+    def __contains__(self, key: Key) -> bool:
+        with closing(self._opened.execute("SELECT 1 FROM ids WHERE id = ?", (key,))) as found:
+            return found.fetchone() is not None
+
+    def read_up_to(self) -> dict[int, ReadUpTo]:
+        """How far each partition was read; empty when none was."""
+        rows = self._opened.execute("SELECT partition, next_offset, last_id FROM read_up_to")
+        return {partition: ReadUpTo(next_offset=offset, last_id=last) for partition, offset, last in rows}
+
+    def note(self, ids: Iterable[tuple[Key, int]], up_to: Mapping[int, ReadUpTo] | None = None) -> None:
+        """Note ids with their Unix times, s, and how far the log was read, in one transaction."""
+        with self._opened:
+            self._opened.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?)", ids)
+            self._opened.executemany(
+                "INSERT OR REPLACE INTO read_up_to VALUES (?, ?, ?)",
+                [(number, at.next_offset, at.last_id) for number, at in (up_to or {}).items()],
+            )
+
+    def forget_before(self, at_s: int) -> None:
+        """Drop ids that left the window, older than Unix time ``at_s``."""
+        with self._opened:
+            self._opened.execute("DELETE FROM ids WHERE at_s < ?", (at_s,))
+
+    def forget_all(self) -> None:
+        """Begin anew: these were the notes of another log."""
+        with self._opened:
+            for table in ("ids", "read_up_to"):
+                self._opened.execute(f"DELETE FROM {table}")  # noqa: S608  # one of two names
+
+    def begin(self) -> bool:
+        """Say that a gateway runs from now on; whether the one before ended in order.
+
+        One that was killed may have left a write on its way to Kafka.
+        """
+        ((n,),) = self._opened.execute("SELECT count(*) FROM orderly")
+        with self._opened:
+            self._opened.execute("DELETE FROM orderly")
+        return bool(n)
+
+    def end_in_order(self) -> None:
+        """Say that the gateway ends, and nothing of it is on its way to Kafka any more."""
+        with self._opened:
+            self._opened.execute("INSERT OR REPLACE INTO orderly VALUES (1)")
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    opened = sqlite3.connect(file, timeout=_BUSY_S)
+    try:
+        opened.execute("PRAGMA journal_mode = WAL")
+        # A power cut may cost the last notes, never their consistency; they are read again from Kafka.
+        opened.execute("PRAGMA synchronous = NORMAL")
+        opened.executescript(_SCHEMA)
+    except sqlite3.DatabaseError:
+        opened.close()
+        raise
+    return opened

@@ -1,0 +1,154 @@
+"""Which ECGs are on ``ecg.recorded.v1`` already, so that a delivery that comes again is written once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from schemas.codec import Codec
+from schemas.errors import PoisonError
+from streams.feeds.producer import BrokerUnavailableError
+from streams.feeds.recorded_log import CatchingUp, RecordedLog, key_of
+from streams.feeds.repeat_notes import Key, RepeatNotes
+from streams.stage import UtcClock, utc_now
+
+log = structlog.get_logger()
+
+#: After a gateway that was killed, a write of it may still lie unread in the broker's socket: the broker
+#: takes it within milliseconds of answering anybody, so the end is looked at once more after this long, s.
+_SETTLE_S: Final = 1.0
+
+NOTES_FILE: Final = "repeats.sqlite"
+
+
+class FollowsLog(Protocol):
+    """Notes what is on the log."""
+
+    async def catch_up(self) -> None:
+        """Return once everything is noted that was on the log when this was called."""
+        ...
+
+
+class RepeatsIndex:
+    """Answers from notes of the log, and asks the log itself where the notes cannot know.
+
+    Deliveries of one id wait for each other. Several gateways learn of each other's ECGs from the log; what
+    two of them send within the milliseconds that following takes, both may write.
+    """
+
+    def __init__(self, notes: RepeatNotes, recorded: FollowsLog, now: UtcClock = utc_now) -> None:
+        self._notes = notes
+        self._recorded = recorded
+        self._now = now
+        self._unclear: set[Key] = set()
+        self._held: dict[Key, _Queue] = {}
+
+    @asynccontextmanager
+    async def claim(self, ecg_id: str) -> AsyncIterator[bool]:
+        """Hold the id while the context lasts; see :meth:`streams.feeds.ports.KnowsRepeats.claim`.
+
+        A PoisonError within means that nothing was sent; after any other, cancellation too, the next claim
+        reads the log to its end before it answers, however long Kafka takes: the caller bounds the waiting.
+        """
+        key = key_of(ecg_id)
+        async with self._holding(key):
+            if key in self._unclear:
+                await self._recorded.catch_up()
+                self._unclear.discard(key)
+            if key in self._notes:
+                yield True
+                return
+            try:
+                yield False
+            except PoisonError:
+                raise
+            except BaseException:
+                self._unclear.add(key)
+                raise
+            self._notes.note([(key, int(self._now().timestamp()))])
+
+    @property
+    def n_unclear(self) -> int:
+        """Ids of which it is not known whether they arrived."""
+        return len(self._unclear)
+
+    @asynccontextmanager
+    async def _holding(self, key: Key) -> AsyncIterator[None]:
+        queue = self._held.setdefault(key, _Queue())
+        queue.length += 1
+        try:
+            async with queue.turn:
+                yield
+        finally:
+            queue.length -= 1
+            if not queue.length:
+                del self._held[key]
+
+
+class _Queue:
+    """Those who want the same id."""
+
+    __slots__ = ("length", "turn")
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.length = 0
+
+
+@asynccontextmanager
+async def open_repeats(
+    bootstrap: str,
+    codec: Codec,
+    folder: Path,
+    window: timedelta,
+    *,
+    on_progress: CatchingUp = lambda read, due: None,
+    now: UtcClock = utc_now,
+) -> AsyncIterator[RepeatsIndex]:
+    """Read the log from where the notes end to its end, then yield the index and follow on.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the feed, below ``DIASTOLE_HOME``; losing it costs reading ``window`` of the log again.
+    on_progress : callable
+        Called while catching up with the offsets read and those due.
+
+    Raises
+    ------
+    BrokerUnavailableError
+        When no broker answers.
+    ConfigurationError
+        When there is no such topic.
+    """
+    with RepeatNotes(folder / NOTES_FILE) as notes:
+        was_orderly = notes.begin()
+        recorded = RecordedLog(bootstrap, notes, codec, window, now)
+        try:
+            await _start(recorded, bootstrap)
+            await recorded.catch_up(on_progress)
+            if not was_orderly:
+                await asyncio.sleep(_SETTLE_S)
+                await recorded.catch_up()
+            index = RepeatsIndex(notes, recorded, now)
+            log.info("repeats_known", ecgs=len(notes))
+            yield index
+            if not index.n_unclear:
+                notes.end_in_order()
+        finally:
+            await recorded.close()
+
+
+async def _start(recorded: RecordedLog, bootstrap: str) -> None:
+    try:
+        await recorded.start()
+    except (KafkaError, OSError) as error:
+        raise BrokerUnavailableError(
+            f"no Kafka broker answers at {bootstrap} ({type(error).__name__}); start one "
+            "(diastole services up) or set DIASTOLE_BROKER"
+        ) from None
