@@ -42,7 +42,10 @@ class Format:
 
 
 def _is_dicom(document: Document, _: str) -> bool:
-    return document.content[128:132] == b"DICM" or document.suffix in (".dcm", ".dicom")
+    head = document.content[:6]
+    # Without a preamble it begins with group 0002 or 0008, and mostly with a value's two-letter type.
+    is_bare = head[:2] in (b"\x02\0", b"\x08\0") and head[3:4] == b"\0" and head[4:6].isalpha()
+    return document.content[128:132] == b"DICM" or is_bare or document.suffix in (".dcm", ".dicom")
 
 
 def _is_wfdb(document: Document, _: str) -> bool:

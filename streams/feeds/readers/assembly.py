@@ -104,7 +104,6 @@ def _notes(found: Found, options: ReadOptions) -> Iterator[str]:
         yield f"left out, none of the twelve leads or one of them again: {names}"
     if found.age_years is not None and _possible_age(found.age_years) is None:
         yield "its age is none a person can have, read as unknown"
-    yield from found.notes
 
 
 def _is_naive(found: Found, options: ReadOptions) -> bool:
