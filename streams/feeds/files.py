@@ -1,6 +1,6 @@
 """ECG files on disk as documents: each with the files that belong to it."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from streams.feeds.document import Document
@@ -45,12 +45,21 @@ def document_at(path: Path, limits: ReadLimits = DEFAULT_LIMITS) -> Document:
 
 def companion_names(path: Path, content: bytes) -> tuple[str, ...]:
     """Name the files beside a WFDB header that it says hold its signals, as far as they are there."""
+    return tuple(name for name in signal_names(path, content) if (path.parent / name).is_file())
+
+
+def signal_names(path: PurePath, content: bytes) -> tuple[str, ...]:
+    """Name the files that a WFDB header says hold its signals, there or not; none of any other file."""
     if path.suffix.lower() != _HEADER:
         return ()
     lines = content.decode("latin-1").splitlines()
     # Each signal line begins with the name of its file; a name with a folder in it is not followed.
     names = {line.split()[0] for line in lines[1:] if line.strip() and not line.startswith("#")}
-    return tuple(sorted(name for name in names if Path(name).name == name and (path.parent / name).is_file()))
+    return tuple(sorted(name for name in names if Path(name).name == name and _is_no_header(name)))
+
+
+def _is_no_header(name: str) -> bool:
+    return PurePath(name).suffix.lower() != _HEADER
 
 
 def _load(path: Path, limits: ReadLimits) -> bytes:
