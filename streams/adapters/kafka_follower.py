@@ -1,0 +1,143 @@
+"""A whole topic read to its end and then followed, without a group: for what must be known in full."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from schemas.errors import ConfigurationError, RetriableError
+
+log = structlog.get_logger()
+
+_POLL_MS: Final = 500
+_PAUSE_S: Final = 0.5
+
+#: Takes one Kafka record in; must not raise.
+OnRecord = Callable[[Any], None]
+
+
+class TopicBehindError(RetriableError):
+    """A topic could not be read to its end in time; nothing was decided on half of it."""
+
+    code = "TOPIC_BEHIND"
+
+
+class TopicFollower:
+    """Hands every record of a topic to ``on_record``, in order per partition, and goes on for ever."""
+
+    def __init__(
+        self, consumer: Any, topic: str, partitions: list[TopicPartition], on_record: OnRecord
+    ) -> None:
+        self._consumer = consumer
+        self._topic = topic
+        self._partitions = partitions
+        self._on_record = on_record
+        self._moved = asyncio.Condition()
+
+    async def catch_up(self, budget_s: float) -> None:
+        """Return when everything that the topic holds now has been handed over.
+
+        Raises
+        ------
+        TopicBehindError
+            When that takes longer than the budget.
+        """
+        try:
+            async with asyncio.timeout(budget_s):
+                ends = await self._consumer.end_offsets(self._partitions)
+                async with self._moved:
+                    while not await self._is_at(ends):
+                        await self._moved.wait()
+        except (KafkaError, TimeoutError) as error:
+            raise TopicBehindError(
+                f"{self._topic} was not read to its end in {budget_s:g} s ({type(error).__name__}); "
+                "check the broker and try again"
+            ) from None
+
+    async def run(self) -> None:
+        """Follow the topic until cancelled; while Kafka is away, wait for it."""
+        while True:
+            try:
+                fetched = await self._consumer.getmany(timeout_ms=_POLL_MS)
+            except KafkaError as error:
+                log.warning("following_waits", topic=self._topic, code=type(error).__name__)
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            for records in fetched.values():
+                for record in records:
+                    self._on_record(record)
+            async with self._moved:
+                self._moved.notify_all()
+
+    async def _is_at(self, ends: dict[TopicPartition, int]) -> bool:
+        # The embedded broker counts its last batch as one record in its list of ends; what comes with a fetch
+        # is right on every broker.
+        for at, end in ends.items():
+            if await self._consumer.position(at) < max(end, self._consumer.highwater(at) or 0):
+                return False
+        return True
+
+
+@asynccontextmanager
+async def open_follower(
+    bootstrap: str, topic: str, on_record: OnRecord, budget_s: float = 60.0
+) -> AsyncIterator[TopicFollower]:
+    """Read a topic from its beginning to its end, then follow it while the context lasts.
+
+    It joins no consumer group and changes nothing.
+
+    Parameters
+    ----------
+    budget_s : float
+        Longest time until the end is reached.
+
+    Raises
+    ------
+    TopicBehindError
+        When no broker answers, or the end is not reached in time.
+    ConfigurationError
+        When there is no such topic.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    try:
+        partitions = await _partitions(bootstrap, topic)
+        await consumer.start()
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+    except KafkaError as error:
+        await consumer.stop()
+        raise TopicBehindError(
+            f"{topic} cannot be read from {bootstrap} ({type(error).__name__}); check the broker"
+        ) from None
+    except ConfigurationError:
+        await consumer.stop()
+        raise
+    follower = TopicFollower(consumer, topic, partitions, on_record)
+    following = asyncio.create_task(follower.run())
+    try:
+        await follower.catch_up(budget_s)
+        yield follower
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
+        await consumer.stop()
+
+
+async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
+    """Ask by name only for what there is: asking a consumer's way makes the topic, with a wrong number."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        if topic not in await admin.list_topics():
+            raise ConfigurationError(f"topic {topic} does not exist; run: diastole topics apply")
+        (described,) = await admin.describe_topics([topic])
+    finally:
+        await admin.close()
+    return [TopicPartition(topic, partition["partition"]) for partition in described["partitions"]]

@@ -1,0 +1,1 @@
+"""Who the patient is outside the gateway: pseudonyms, the table that undoes them, and merges."""
