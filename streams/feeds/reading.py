@@ -1,0 +1,359 @@
+"""Reading deliveries in processes of their own: what one delivery does to its reader harms no other.
+
+::
+
+    read ──▶ waits for a reader ──▶ answered in time ─────────────────────▶ the reader takes the next
+                                ├─▶ alarm: too slow ───────────▶ refused ┐
+                                ├─▶ reader dies ─▶ once more ──▶ refused ├▶ the spare takes the next, and a
+                                └─▶ keeps too much memory ─────▶ answered┘  new one is started meanwhile
+
+Readers are started clean, not forked from this process, whose threads may hold locks.
+"""
+
+import asyncio
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import structlog
+
+from schemas.errors import ConfigurationError, RetriableError
+from streams.feeds.document import Document
+from streams.feeds.limits import DEFAULT_LIMITS, ReadLimits
+from streams.feeds.readers.assembly import Reading
+from streams.feeds.readers.options import ReadOptions
+from streams.feeds.reading_frames import (
+    LENGTH,
+    OUT_OF_MEMORY,
+    Answer,
+    Asked,
+    Orders,
+    answer_of,
+    framed,
+    longest_answer,
+)
+from streams.feeds.refusal import FeedRefusedError, RefusalReason
+
+log = structlog.get_logger()
+
+#: Starts a reader.
+READER: Final = (sys.executable, "-m", "streams.feeds.reading_process")
+
+#: Ready readers beside those that may read at the same time: while one that was lost is replaced, which takes
+#: a second or two of a processor, another stands in.
+N_SPARE: Final = 1
+
+#: A reader ends itself by its alarm; after so much longer (s) it is ended from here, where there is no alarm.
+_GRACE_S: Final = 1.0
+
+#: How readers end (as Popen tells it) on their alarm, and for want of memory: on their own, by the system.
+_TOO_SLOW: Final = -int(getattr(signal, "SIGALRM", 14))
+_SHORT_OF_MEMORY: Final = (OUT_OF_MEMORY, -9)
+
+#: Longest start, s: importing the readers takes one on an idle machine.
+_START_S: Final = 60.0
+
+#: Between attempts to start a reader, s.
+_RETRY_S: Final = 1.0
+
+#: A reader works on one thread: a pool of threads of its own for each would only cost memory.
+_ONE_THREAD: Final = {
+    f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB", "NUMEXPR")
+}
+
+#: What asyncio takes from a socket at a time, bytes; an answer of a 10 s ECG has some 120 kB.
+_BUFFER_BYTES: Final = 2**20
+
+
+class ReadingClosedError(RetriableError):
+    """The readers were closed while this was read; nothing is known of it: deliver it again."""
+
+    code = "READING_CLOSED"
+
+
+class _ReaderLostError(Exception):
+    """A reader ended without an answer; ``returncode`` as Popen's."""
+
+    def __init__(self, returncode: int) -> None:
+        super().__init__(returncode)
+        self.returncode = returncode
+
+
+class _Reader:
+    """One reader process, from here."""
+
+    def __init__(self, limits: ReadLimits, command: Sequence[str]) -> None:
+        self._limits = limits
+        self._scratch = TemporaryDirectory(prefix="reader-", ignore_cleanup_errors=True)
+        self._ours, theirs = socket.socketpair()
+        self._ours.setblocking(False)
+        with theirs:
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 — no shell, our own words
+                command, stdin=theirs.fileno(), env={**os.environ, **_ONE_THREAD}
+            )
+        self._answers: asyncio.StreamReader | None = None
+        self._orders: asyncio.StreamWriter | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    async def begin(self) -> None:
+        """Wait until it is ready; raises _ReaderLostError."""
+        self._answers, self._orders = await asyncio.open_connection(sock=self._ours, limit=_BUFFER_BYTES)
+        await self._exchange(Orders(limits=self._limits, scratch=self._scratch.name), _START_S)
+
+    async def read(self, document: Document, options: ReadOptions) -> Answer:
+        """Have one document read; raises _ReaderLostError."""
+        return await self._exchange(
+            Asked(document=document, options=options), self._limits.timeout_s + _GRACE_S
+        )
+
+    async def end(self) -> int:
+        """End it at once, whatever it does; return how it ended. Ending it again changes nothing."""
+        if self._orders is None:
+            self._ours.close()
+        else:
+            self._orders.transport.abort()
+        returncode = self._process.poll()
+        if returncode is None:
+            # Closed sockets end it too, but not while it reads.
+            self._process.kill()
+            returncode = await asyncio.to_thread(self._process.wait)
+        await asyncio.to_thread(self._scratch.cleanup)
+        return returncode
+
+    async def _exchange(self, message: Orders | Asked, within_s: float) -> Answer:
+        if self._answers is None or self._orders is None:
+            raise _ReaderLostError(0)
+        try:
+            async with asyncio.timeout(within_s):
+                self._orders.write(framed(message))
+                await self._orders.drain()
+                (n_bytes,) = LENGTH.unpack(await self._answers.readexactly(LENGTH.size))
+                if n_bytes > longest_answer(self._limits):
+                    raise _ReaderLostError(0)
+                return answer_of(await self._answers.readexactly(n_bytes))
+        except TimeoutError:
+            raise _ReaderLostError(_TOO_SLOW) from None
+        except (asyncio.IncompleteReadError, OSError, pickle.UnpicklingError):
+            # Its socket closed, so it is ending: how, is worth waiting for.
+            raise _ReaderLostError(await self._returncode()) from None
+
+    async def _returncode(self) -> int:
+        try:
+            return await asyncio.to_thread(self._process.wait, _GRACE_S)
+        except subprocess.TimeoutExpired:
+            return 0
+
+
+class ReadingPool:
+    """Reader processes, each reading one delivery at a time; a :class:`streams.feeds.ports.ReadsDocuments`.
+
+    Open it with :func:`open_reading`.
+
+    Attributes
+    ----------
+    peak_bytes : int
+        Most memory that any reader took beyond what it takes at rest; 0 where the platform does not tell.
+    n_replaced : int
+        Readers that were lost, or kept too much memory, and were replaced.
+    """
+
+    def __init__(self, n_readers: int, limits: ReadLimits, command: Sequence[str]) -> None:
+        self.peak_bytes = 0
+        self.n_replaced = 0
+        self._limits = limits
+        self._command = command
+        self._n_processes = n_readers + N_SPARE
+        self._turns = asyncio.Semaphore(n_readers)
+        self._ready: asyncio.Queue[_Reader | None] = asyncio.Queue()  # None: closed
+        self._alive: set[_Reader] = set()
+        self._reads: set[asyncio.Task[Reading]] = set()
+        self._upkeep: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the readers there are."""
+        return tuple(reader.pid for reader in self._alive)
+
+    async def read(self, document: Document, options: ReadOptions) -> Reading:
+        """Read one delivery; calls may overlap, and wait for a reader without limit of time.
+
+        Reading the same again gives the same record. Cancelling it lets the reader finish on its own.
+
+        Raises
+        ------
+        FeedRefusedError
+            When it cannot be read, takes too long or too much memory, or kills its readers.
+        ReadingClosedError
+            When the pool was closed meanwhile.
+        """
+        await self._turns.acquire()
+        reading = asyncio.create_task(self._read_in_turn(document, options))
+        self._reads.add(reading)
+        reading.add_done_callback(self._reads.discard)
+        return await asyncio.shield(reading)
+
+    async def open(self) -> None:
+        """Start all readers and wait for the first.
+
+        Raises
+        ------
+        ConfigurationError
+            When it does not start.
+        """
+        first = await self._started()
+        if first is None:
+            raise ConfigurationError(f"'{' '.join(self._command)}' does not start; what it said stands above")
+        self._ready.put_nowait(first)
+        for _ in range(self._n_processes - 1):
+            self._keep_up(self._provide())
+
+    async def close(self) -> None:
+        """End all readers; what they are reading raises ReadingClosedError."""
+        self._is_closed = True
+        for task in self._upkeep:
+            task.cancel()
+        await asyncio.gather(*self._upkeep, return_exceptions=True)
+        await asyncio.gather(*(self._end(reader) for reader in tuple(self._alive)))
+        self._ready.put_nowait(None)
+        await asyncio.gather(*self._reads, return_exceptions=True)
+
+    async def _read_in_turn(self, document: Document, options: ReadOptions) -> Reading:
+        try:
+            answer = await self._answered_at_last(document, options)
+        finally:
+            self._turns.release()
+        if answer.refusal is not None:
+            raise answer.refusal
+        if answer.reading is None:
+            raise _refusal_of(0, self._limits)
+        return answer.reading
+
+    async def _answered_at_last(self, document: Document, options: ReadOptions) -> Answer:
+        """Ask a second reader where the first was lost: the system ends processes when memory is short."""
+        try:
+            return await self._answered(document, options)
+        except _ReaderLostError as lost:
+            if lost.returncode in (_TOO_SLOW, OUT_OF_MEMORY):
+                raise _refusal_of(lost.returncode, self._limits) from None
+        try:
+            return await self._answered(document, options)
+        except _ReaderLostError as lost:
+            raise _refusal_of(lost.returncode, self._limits) from None
+
+    async def _answered(self, document: Document, options: ReadOptions) -> Answer:
+        reader = await self._next_ready()
+        is_kept = False
+        try:
+            answer = await reader.read(document, options)
+            is_kept = not answer.retires
+        except _ReaderLostError as lost:
+            if self._is_closed:
+                raise _closed() from None
+            log.warning("reader_lost", returncode=lost.returncode)
+            raise
+        finally:
+            if is_kept:
+                self._ready.put_nowait(reader)
+            elif not self._is_closed:
+                self._keep_up(self._replace(reader))
+        self.peak_bytes = max(self.peak_bytes, answer.peak_bytes)
+        return answer
+
+    async def _next_ready(self) -> _Reader:
+        reader = await self._ready.get()
+        if reader is None or self._is_closed:
+            self._ready.put_nowait(None)  # for whoever waits next
+            raise _closed()
+        return reader
+
+    async def _replace(self, reader: _Reader) -> None:
+        self.n_replaced += 1
+        await self._end(reader)
+        await self._provide()
+
+    async def _provide(self) -> None:
+        """Add a ready reader, however long that takes."""
+        while (reader := await self._started()) is None:
+            log.error("reader_does_not_start", retry_s=_RETRY_S)
+            await asyncio.sleep(_RETRY_S)
+        self._ready.put_nowait(reader)
+
+    async def _started(self) -> _Reader | None:
+        """Start a reader; None when it ends before it is ready."""
+        reader = _Reader(self._limits, self._command)
+        self._alive.add(reader)
+        try:
+            await reader.begin()
+        except _ReaderLostError:
+            await self._end(reader)
+            return None
+        return reader
+
+    async def _end(self, reader: _Reader) -> None:
+        await reader.end()
+        self._alive.discard(reader)
+
+    def _keep_up(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._upkeep.add(task)
+        task.add_done_callback(self._upkeep.discard)
+
+
+@asynccontextmanager
+async def open_reading(
+    n_readers: int, limits: ReadLimits = DEFAULT_LIMITS, command: Sequence[str] = READER
+) -> AsyncIterator[ReadingPool]:
+    """Start readers; leaving the context ends them, and with them what they are reading.
+
+    Parameters
+    ----------
+    n_readers : int
+        Deliveries read at the same time. One process more is kept ready; each takes some 110 MB, in part
+        shared.
+    command : sequence of str
+        Starts a reader: a program that does as :mod:`streams.feeds.reading_process` does.
+
+    Raises
+    ------
+    ConfigurationError
+        When none starts.
+    """
+    pool = ReadingPool(n_readers, limits, command)
+    try:
+        await pool.open()
+        yield pool
+    finally:
+        await pool.close()
+
+
+def _closed() -> ReadingClosedError:
+    return ReadingClosedError("the gateway is stopping; send it again")
+
+
+def _refusal_of(returncode: int, limits: ReadLimits) -> FeedRefusedError:
+    """Say why there is no answer, from how the reader ended."""
+    if returncode == _TOO_SLOW:
+        return FeedRefusedError(
+            f"not read within {limits.timeout_s:g} s (DIASTOLE_FEED_READ_TIMEOUT_S); export the 10 s resting "
+            "ECG alone",
+            RefusalReason.TOO_SLOW,
+        )
+    if returncode in _SHORT_OF_MEMORY:
+        return FeedRefusedError(
+            "reading it takes more memory than allowed (DIASTOLE_FEED_READ_MEMORY_MB); export the 10 s "
+            "resting ECG alone",
+            RefusalReason.TOO_LARGE,
+        )
+    return FeedRefusedError("it ends the process that reads it, so it is damaged; export it again")
