@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from schemas.codec import Codec
 from schemas.errors import ConfigurationError
 from schemas.featurized import EcgFeaturized
+from schemas.patient_link import PatientLinked
 from schemas.recorded import EcgRecorded
 from schemas.registry import FileRegistry
 from schemas.risk import RiskAssessed
 from streams.settings import PREFIX, Settings
 from streams.stage import Received, Stage, utc_now
-from streams.topology import SILENT_ROUTE
+from streams.topology import LINK_ROUTE, SILENT_ROUTE
 
 if TYPE_CHECKING:
     from streams.adapters.redis_history import RedisHistory
@@ -107,6 +108,20 @@ def _history(settings: Settings) -> Stage[RiskAssessed]:
     )
 
 
+def _link(settings: Settings) -> Stage[PatientLinked]:
+    from streams.link import encoded_links
+
+    history = build_history(settings)
+    return Stage(
+        name=LINK_ROUTE.stage,
+        reads=PatientLinked,
+        work=encoded_links,
+        effect=history.link,
+        start=history.ping,
+        stop=history.close,
+    )
+
+
 def _alert(settings: Settings) -> Stage[RiskAssessed]:
     from streams.alert import decide
     from streams.patient_state import PatientState
@@ -129,5 +144,6 @@ _BUILDERS: Final[dict[str, Callable[[Settings], Stage[Any]]]] = {
     "infer": _infer,
     "history": _history,
     "alert": _alert,
+    LINK_ROUTE.stage: _link,
     SILENT_ROUTE.stage: _infer_silent,
 }

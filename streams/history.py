@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from schemas.errors import RetriableError
 from schemas.risk import Phenotype, RiskAssessed
 from streams.stage import Received
+
+if TYPE_CHECKING:
+    from streams.link import EncodedLink
 
 
 class HistoryUnavailableError(RetriableError):
@@ -22,6 +25,8 @@ class HistoryPoint:
 
     Attributes
     ----------
+    patient_id : str
+        The identifier it was recorded under; after a merge a history holds points of several.
     acquired_at : datetime
         UTC; the history is ordered by it.
     probability, probability_low, probability_high : float or None
@@ -112,10 +117,35 @@ class HistoryStore(Protocol):
     async def read(
         self, patient_id: str, since: datetime | None = None, until: datetime | None = None
     ) -> list[HistoryPoint]:
-        """Points acquired from ``since`` to before ``until`` (aware; None is open), in ascending order."""
+        """Points acquired from ``since`` to before ``until`` (aware; None is open), in ascending order.
+
+        Of all identifiers of the patient, whichever of them is asked for. An ECG that was recorded under two
+        of them is one point.
+        """
+
+    async def identifiers(self, patient_id: str) -> tuple[str, ...]:
+        """All identifiers of the patient with this one; the one in use today first."""
+
+    async def link(self, links: "Sequence[EncodedLink]") -> None:
+        """Keep links between identifiers; the newest of each prior one holds, so a replay changes nothing.
+
+        Raises
+        ------
+        HistoryUnavailableError
+            Some links may be kept already; call again with all of them.
+        """
 
     async def close(self) -> None:
         """Let go of connections; calling it again does nothing."""
+
+
+def united(histories: Sequence[Sequence[HistoryPoint]]) -> list[HistoryPoint]:
+    """Make one history of several, in ascending order; of a point in two of them the first one's is taken."""
+    points: dict[tuple[str, str], HistoryPoint] = {}
+    for history in histories:
+        for point in history:
+            points.setdefault((point.ecg_id, point.bundle_version), point)
+    return sorted(points.values(), key=lambda point: point.acquired_at)
 
 
 def history_points(batch: Sequence[Received[RiskAssessed]]) -> list[HistoryPoint]:

@@ -13,6 +13,7 @@ All numbers are little-endian; 0xFFFF stands for None, which is why None can nev
 acquisition time are not part of the bytes: the store's key and order hold them.
 """
 
+import hashlib
 import math
 import struct
 import uuid
@@ -60,6 +61,11 @@ def encode_point(point: HistoryPoint) -> EncodedPoint:
         name=encode_name(point),
         body=encode_body(point),
     )
+
+
+def patient_digest(patient_id: str) -> str:
+    """Stand-in for an identifier in keys, 32 hexadecimal digits."""
+    return hashlib.sha256(patient_id.encode()).hexdigest()[:32]
 
 
 def microseconds(instant: datetime) -> int:

@@ -1,19 +1,23 @@
-"""The risk history made anew from ``ecg.risk.v1``: for a Redis that was emptied, lost or replaced."""
+"""The history made anew from ``ecg.risk.v1`` and ``ecg.patient-link.v1``: for a Redis that was emptied."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.codec import Codec
 from schemas.errors import RetriableError
+from schemas.patient_link import PatientLinked
 from schemas.risk import RiskAssessed
 from streams.bisection import run_bisecting
-from streams.history import EncodedPoint, HistoryStore, history_point
+from streams.history import HistoryStore, history_point
 from streams.history_encoding import encode_point
-from streams.topology import ECG_RISK
+from streams.link import encode_link
+from streams.topology import ECG_RISK, PATIENT_LINK
+
+R = TypeVar("R")
 
 #: Points per round trip to the store: 500 × 60 bytes stay far below a socket buffer's worth of waiting.
 _BATCH_ITEMS: Final = 500
@@ -40,7 +44,7 @@ class RebuildCounts:
         Offsets between begin and end of the topic when the rebuild started; an upper bound of ``read``
         where the topic has gaps.
     read, kept, undecodable : int
-        Messages read; points handed to the store; messages that are no assessment (dead letters elsewhere).
+        Messages read; points or links handed to the store; messages that are none (dead letters elsewhere).
     """
 
     due: int = 0
@@ -50,6 +54,14 @@ class RebuildCounts:
 
 
 Progress = Callable[[RebuildCounts], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Keeping:
+    """How a message becomes what the store keeps, and how it is kept."""
+
+    encode: Callable[[Any], Any]
+    keep: Callable[[Sequence[Any]], Awaitable[None]]
 
 
 async def rebuild_history(
@@ -79,6 +91,33 @@ async def rebuild_history(
     HistoryUnavailableError
         From the store.
     """
+
+    def encode(message: Any) -> Any:
+        return encode_point(history_point(_decoded(message, codec, RiskAssessed)))
+
+    return await _rebuild(bootstrap, topic, _Keeping(encode=encode, keep=history.write), on_progress)
+
+
+async def rebuild_links(
+    bootstrap: str,
+    codec: Codec,
+    history: HistoryStore,
+    *,
+    topic: str = PATIENT_LINK,
+    on_progress: Progress = lambda counts: None,
+) -> RebuildCounts:
+    """Read all merges up to the topic's end at the start, and link the histories; as :func:`rebuild_history`.
+
+    Doing it twice, or beside the link stage, changes nothing: of each identifier the newest link holds.
+    """
+
+    def encode(message: Any) -> Any:
+        return encode_link(_decoded(message, codec, PatientLinked))
+
+    return await _rebuild(bootstrap, topic, _Keeping(encode=encode, keep=history.link), on_progress)
+
+
+async def _rebuild(bootstrap: str, topic: str, keeping: _Keeping, on_progress: Progress) -> RebuildCounts:
     # Without a group every partition of the topic is assigned, and there is nowhere to commit to.
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest"
@@ -86,7 +125,7 @@ async def rebuild_history(
     try:
         await consumer.start()
         ends = await _seek_to_begin(consumer)
-        return await _read_up_to(ends, consumer, codec, history, on_progress)
+        return await _read_up_to(ends, consumer, keeping, on_progress)
     except KafkaError as error:
         raise RebuildStalledError(
             f"{topic} cannot be read from {bootstrap} ({type(error).__name__}); "
@@ -107,11 +146,7 @@ async def _seek_to_begin(consumer: Any) -> dict[TopicPartition, int]:
 
 
 async def _read_up_to(
-    ends: Mapping[TopicPartition, int],
-    consumer: Any,
-    codec: Codec,
-    history: HistoryStore,
-    on_progress: Progress,
+    ends: Mapping[TopicPartition, int], consumer: Any, keeping: _Keeping, on_progress: Progress
 ) -> RebuildCounts:
     begins = {at: await consumer.position(at) for at in ends}
     counts, stops, empty_polls = RebuildCounts(), dict.fromkeys(ends, 0), 0
@@ -128,28 +163,25 @@ async def _read_up_to(
             )
         due = sum(max(end, stops[at]) - begins[at] for at, end in ends.items())
         messages = [m for at, ms in fetched.items() for m in ms if m.offset < stops.get(at, 0)]
-        counts = await _keep(messages, codec, history, replace(counts, due=due))
+        counts = await _keep(messages, keeping, replace(counts, due=due))
         on_progress(counts)
     return counts
 
 
-async def _keep(
-    messages: Sequence[Any], codec: Codec, history: HistoryStore, counts: RebuildCounts
-) -> RebuildCounts:
-    def encoded(some: Sequence[Any]) -> list[EncodedPoint]:
-        return [_encoded(message, codec) for message in some]
+async def _keep(messages: Sequence[Any], keeping: _Keeping, counts: RebuildCounts) -> RebuildCounts:
+    def encoded(some: Sequence[Any]) -> list[Any]:
+        return [keeping.encode(message) for message in some]
 
     # The stage's own guard: what cannot be kept costs itself, here as there.
-    points = [p for p in run_bisecting("rebuild", encoded, messages) if isinstance(p, EncodedPoint)]
-    await history.write(points)
+    kept = [each for each in run_bisecting("rebuild", encoded, messages) if not isinstance(each, Exception)]
+    await keeping.keep(kept)
     return replace(
         counts,
         read=counts.read + len(messages),
-        kept=counts.kept + len(points),
-        undecodable=counts.undecodable + len(messages) - len(points),
+        kept=counts.kept + len(kept),
+        undecodable=counts.undecodable + len(messages) - len(kept),
     )
 
 
-def _encoded(message: Any, codec: Codec) -> EncodedPoint:
-    risk = codec.decode(message.value or b"", RiskAssessed, headers=tuple(message.headers))
-    return encode_point(history_point(risk))
+def _decoded(message: Any, codec: Codec, record_type: type[R]) -> R:
+    return codec.decode(message.value or b"", record_type, headers=tuple(message.headers))

@@ -39,14 +39,18 @@ def show(
 ) -> None:
     """Show one patient's risk over time.
 
-    In order of acquisition; what was not scored is shown as such. Exit code 1 when there is nothing.
+    In order of acquisition; what was not scored is shown as such. Identifiers that were merged are shown as
+    one patient, whichever of them is given. Exit code 1 when there is nothing.
     """
-    points = run(_read(patient_id, prepared(redis_url=redis)))[-last:]
+    identifiers, points = run(_read(patient_id, prepared(redis_url=redis)))
+    points = points[-last:]
+    if len(identifiers) > 1:
+        out().print(united_text(identifiers), markup=False, soft_wrap=True)
     if not points:
         out().print(f"no assessments of {patient_id} in the history", markup=False)
         raise typer.Exit(code=1)
     console = out()
-    console.print(history_table(patient_id, points))
+    console.print(history_table(identifiers[0], points))
     console.print(
         Text.assemble("risk 0 to 1, × not scored:  ", sparkline(point.probability for point in points)),
         soft_wrap=True,
@@ -57,18 +61,21 @@ def show(
 def rebuild(broker: BrokerOption = None, redis: RedisOption = None) -> None:
     """Fill the history in Redis from Kafka.
 
-    Reads ecg.risk.v1 from its beginning, as after a loss of Redis. Doing it again changes nothing.
+    Reads ecg.risk.v1 and ecg.patient-link.v1 from their beginning, as after a loss of Redis. Doing it again
+    changes nothing.
     """
-    counts = run(_rebuild(prepared(broker=broker, redis_url=redis)))
+    counts, links = run(_rebuild(prepared(broker=broker, redis_url=redis)))
     out().print(f"history rebuilt: {counts.kept} assessments kept of {counts.read} messages read")
-    if counts.undecodable:
-        out().print(f"{counts.undecodable} messages are no assessment and were left out")
+    if links.read:
+        out().print(f"{links.kept} merges of patients kept of {links.read} messages read")
+    if counts.undecodable or links.undecodable:
+        out().print(f"{counts.undecodable + links.undecodable} messages are neither and were left out")
         raise typer.Exit(code=1)
 
 
-async def _rebuild(settings: Settings) -> "RebuildCounts":
+async def _rebuild(settings: Settings) -> "tuple[RebuildCounts, RebuildCounts]":
     # Imported here, as below: other commands need not wait for the clients of Kafka and Redis.
-    from streams.rebuild import rebuild_history
+    from streams.rebuild import rebuild_history, rebuild_links
 
     history = build_history(settings)
     console = err()
@@ -79,20 +86,24 @@ async def _rebuild(settings: Settings) -> "RebuildCounts":
             progress.update(task, total=counts.due, completed=counts.read)
 
         try:
-            return await rebuild_history(
-                settings.broker, build_codec(settings), history, on_progress=on_progress
-            )
+            codec = build_codec(settings)
+            counts = await rebuild_history(settings.broker, codec, history, on_progress=on_progress)
+            return counts, await rebuild_links(settings.broker, codec, history)
         finally:
             await history.close()
 
 
-async def _read(patient_id: str, settings: Settings) -> "list[HistoryPoint]":
-
+async def _read(patient_id: str, settings: Settings) -> "tuple[tuple[str, ...], list[HistoryPoint]]":
     history = build_history(settings)
     try:
-        return await history.read(patient_id)
+        return await history.identifiers(patient_id), await history.read(patient_id)
     finally:
         await history.close()
+
+
+def united_text(identifiers: "Sequence[str]") -> str:
+    """Say which identifiers are one patient, the one in use today first."""
+    return f"{identifiers[0]} is one patient with {', '.join(identifiers[1:])} (merged)"
 
 
 def history_table(patient_id: str, points: "Sequence[HistoryPoint]") -> Table:

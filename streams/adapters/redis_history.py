@@ -8,18 +8,22 @@
 Names and bodies are those of :mod:`streams.history_encoding`. The braces make both keys of a patient hash to
 one slot of a Redis Cluster. The digest keeps identifiers out of MONITOR, the slow log and key lists; it is no
 protection against somebody who can read the keys and guess patient ids.
+
+Merged identifiers keep their own keys and are read together (:mod:`streams.adapters.redis_links`): one round
+trip for who they are, one for their points.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from streams.adapters.redis_links import family_call, family_names, link_call
 from streams.adapters.redis_scripts import REDIS_TROUBLE, Call, RedisScripts
-from streams.history import EncodedPoint, HistoryLimits, HistoryPoint, HistoryUnavailableError
-from streams.history_encoding import decode_point, encode_point, instant, microseconds
+from streams.history import EncodedPoint, HistoryLimits, HistoryPoint, HistoryUnavailableError, united
+from streams.history_encoding import decode_point, encode_point, instant, microseconds, patient_digest
+from streams.link import EncodedLink
 from streams.stage import UtcClock, utc_now
 
 _SECOND: Final = timedelta(seconds=1)
@@ -69,7 +73,7 @@ return out
 
 def patient_keys(patient_id: str) -> tuple[str, str]:
     """Keys of a patient's points and times; both in one Redis Cluster slot."""
-    digest = hashlib.sha256(patient_id.encode()).hexdigest()[:32]
+    digest = patient_digest(patient_id)
     return f"diastole:history:{{{digest}}}:points", f"diastole:history:{{{digest}}}:times"
 
 
@@ -120,14 +124,23 @@ class RedisHistory:
     async def read(
         self, patient_id: str, since: datetime | None = None, until: datetime | None = None
     ) -> list[HistoryPoint]:
-        """Read a time range, ascending; see :class:`streams.history.HistoryStore`."""
+        """Read a time range, ascending, of all the patient's identifiers; see :class:`HistoryStore`."""
         first = "-inf" if since is None else str(microseconds(since))
         last = "+inf" if until is None else f"({microseconds(until)}"
-        [flat] = await self._run([(_READ, patient_keys(patient_id), [first, last])])
-        rows = zip(flat[0::3], flat[1::3], flat[2::3], strict=True)
-        return [
-            decode_point(patient_id, instant(int(float(time_us))), name, body) for name, time_us, body in rows
-        ]
+        identifiers = await self.identifiers(patient_id)
+        replies = await self._run([(_READ, patient_keys(each), [first, last]) for each in identifiers])
+        return united([_decoded(each, flat) for each, flat in zip(identifiers, replies, strict=True)])
+
+    async def identifiers(self, patient_id: str) -> tuple[str, ...]:
+        """Name all identifiers of the patient with this one; see :class:`streams.history.HistoryStore`."""
+        digest = patient_digest(patient_id)
+        [reply] = await self._run([family_call(digest)])
+        return family_names(patient_id, digest, reply)
+
+    async def link(self, links: Sequence[EncodedLink]) -> None:
+        """Keep links between identifiers; see :class:`streams.history.HistoryStore`."""
+        if links:
+            await self._run([link_call(link) for link in links])
 
     async def close(self) -> None:
         """Close all connections."""
@@ -154,6 +167,13 @@ class RedisHistory:
                 f"history: Redis at {self._scripts.address} does not serve ({_reason(error)}); "
                 "check DIASTOLE_REDIS_URL and that it runs"
             ) from None
+
+
+def _decoded(patient_id: str, flat: Sequence[Any]) -> list[HistoryPoint]:
+    rows = zip(flat[0::3], flat[1::3], flat[2::3], strict=True)
+    return [
+        decode_point(patient_id, instant(int(float(time_us))), name, body) for name, time_us, body in rows
+    ]
 
 
 def _reason(error: BaseException) -> str:
