@@ -1,0 +1,1 @@
+"""ECGs over HTTP: ``POST /v1/ecgs``."""
