@@ -85,6 +85,14 @@ def _is_json(_: Document, text: str) -> bool:
     return text.startswith("{")
 
 
+def _is_hl7_v2(_: Document, text: str) -> bool:
+    return text.startswith("msh") and len(text) > 8 and not text[3].isalnum()
+
+
+def _is_paper(document: Document, _: str) -> bool:
+    return document.content.startswith(PAPER)
+
+
 def _is_zip(document: Document, _: str) -> bool:
     return document.content[:4] == b"PK\x03\x04"
 
@@ -93,11 +101,16 @@ def _has_element(name: str, text: str) -> bool:
     return re.search(rf"<(\w+:)?{name}[\s>/]", text) is not None
 
 
+#: How printed reports and pictures begin: PDF, JPEG, PNG, TIFF of either byte order, GIF, RTF.
+PAPER: Final = (b"%PDF", b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"GIF8", b"{\\rtf")
+
 #: Asked in this order; magic numbers before looser signs.
 FORMATS: Final = (
     Format(name="DICOM", looks_like=_is_dicom, module="dicom", function="read_dicom"),
     Format(name="WFDB", looks_like=_is_wfdb, module="wfdb", function="read_wfdb"),
     Format(name="WFDB", looks_like=_is_zip, module="wfdb", function="read_wfdb_zip"),
+    Format(name="PDF or picture", looks_like=_is_paper, module="paper", function="refuse_paper"),
+    Format(name="HL7 v2", looks_like=_is_hl7_v2, module="hl7_v2", function="read_hl7_v2"),
     Format(name="EDF", looks_like=_is_edf, module="edf", function="read_edf"),
     Format(name="aECG", looks_like=_is_aecg, module="aecg", function="read_aecg"),
     Format(name="Sierra XML", looks_like=_is_sierra, module="sierra", function="read_sierra"),
@@ -120,7 +133,7 @@ def format_of(document: Document) -> Format:
     for known in FORMATS:
         if known.looks_like(document, text):
             return known
-    names = ", ".join(dict.fromkeys(known.name for known in FORMATS))
+    names = ", ".join(dict.fromkeys(known.name for known in FORMATS if known.module != "paper"))
     raise FeedRefusedError(f"format not recognised; known are {names}", RefusalReason.UNKNOWN_FORMAT)
 
 
