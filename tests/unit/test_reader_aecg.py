@@ -113,7 +113,7 @@ def test_two_limb_leads_are_enough_since_the_others_derive_from_them(tmp_path: P
         (document(head="20021122091000+0160"), "--acquired-at"),
         (document(head="00010101000000+1400"), "beyond the calendar"),
         (document(unit="1e999"), "'1e999'"),
-        (document(scale="1e999"), "above 0"),
+        (document(scale="1e999"), "not numbers"),
         (document(scale="1e300"), "uv_per_unit must lie"),
         (document().replace('"2" unit="ms"', '"1e-400" unit="ms"'), "no time step"),
         (document(patient=""), "--patient-id"),
@@ -145,7 +145,7 @@ def test_a_lead_with_fewer_samples_is_refused(tmp_path: Path) -> None:
 def test_unknown_formats_are_refused_by_name_of_the_known_ones(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "report.bin"
     path.write_bytes(content)
-    with pytest.raises(FeedRefusedError, match="known are DICOM, WFDB, EDF, aECG"):
+    with pytest.raises(FeedRefusedError, match="known are DICOM, .*aECG"):
         read_file(path)
 
 

@@ -4,193 +4,245 @@ import re
 import uuid
 from datetime import datetime
 from typing import Final
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
 import numpy as np
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+import numpy.typing as npt
 
 from schemas.recorded import Sex
 from streams.feeds.document import Document
 from streams.feeds.limits import ReadLimits
+from streams.feeds.readers.aecg_annotations import cart_of
 from streams.feeds.readers.age import age_from_birth
 from streams.feeds.readers.assembly import Found, Reading, assemble
-from streams.feeds.readers.leads import Picked, missing_leads, pick_leads
+from streams.feeds.readers.leads import Picked, missing_leads, pick_leads, shown
 from streams.feeds.readers.moments import parse_moment
 from streams.feeds.readers.options import ReadOptions
 from streams.feeds.readers.scaling import Channel, microvolts_per
-from streams.feeds.refusal import FeedRefusedError
+from streams.feeds.readers.xml import attribute_at, number, parse_xml, text_at
+from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
-_NS: Final = {"h": "urn:hl7-org:v3"}
 _SEX: Final = {"F": Sex.FEMALE, "M": Sex.MALE}
-_SECONDS_PER: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+_SECONDS_PER: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
 
 _LEAD_CODE: Final = "MDC_ECG_LEAD_"
+_REPRESENTATIVE: Final = "REPRESENTATIVE_BEAT"
 _REPORTED_AGE: Final = "21612-7"  # LOINC, in a UCUM unit
 _YEARS_PER: Final = {"a": 1.0, "mo": 1 / 12, "wk": 7 / 365.25, "d": 1 / 365.25}
-_PATIENT: Final = ".//h:subjectAssignment/h:subject/h:trialSubject"
 
+# Paths are in lower case, as names come from the parser.
+_SUBJECT: Final = ".//subjectassignment/subject/trialsubject"
+_PERSON: Final = f"{_SUBJECT}/subjectdemographicperson"
+_DEVICE: Final = ".//manufacturedseriesdevice"
+_TRIAL_SITE: Final = ".//clinicaltrial/location/trialsite"
 
-#: A root that is itself the id of one document, not of the organisation or device that numbers them.
+#: Identifiers that are none, as exporters write them where a document type wants one.
+_NO_ID: Final = frozenset({"", "?", "0", "UNK", "NA", "N/A"})
+
+#: A root that is itself an id of one thing, not of the organisation or device that numbers things.
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+
+#: Shorter than any beat: digits as an example, no recording.
+_NO_RECORDING_S: Final = 0.2
 
 
 def read_aecg(document: Document, options: ReadOptions, limits: ReadLimits) -> Reading:
     """Read the rhythm recording of an aECG document, entity expansion and external references off.
 
-    Of several sequence sets the longest that carries the twelve leads is taken; derived series
-    (representative beats) never are.
+    Of several series and sequence sets the longest that carries the twelve leads is taken; derived series
+    (representative beats) never are. ecgdatakit's parser is not used: it takes the first series and set
+    whatever they hold, rounds rates to whole Hz, and passes over measurements made beat by beat.
 
     The document's id becomes the record's UID where it names this one document: a root with an extension, or
     a root that is a UUID. A bare OID may be the exporter's own, the same in all its documents, so such an ECG
-    is told apart by patient, time and samples.
+    is told apart by patient, time and samples; for the same reason no bare OID is a patient.
 
     Raises
     ------
     FeedRefusedError
-        When it is no aECG, is malformed, or lacks leads, time or patient.
+        When it is no aECG, is malformed, or lacks leads, time or patient; NO_WAVEFORM when it holds no
+        12-lead recording at all.
     """
-    root = _parsed(document.content)
-    if root is None or root.tag != f"{{{_NS['h']}}}AnnotatedECG":
-        raise FeedRefusedError("XML, but not an HL7 AnnotatedECG document; send aECG, DICOM or WFDB")
-    return assemble(_found(root, options), options)
-
-
-def _parsed(content: bytes) -> Element | None:
-    try:
-        root: Element | None = fromstring(content)
-        return root
-    except (ParseError, DefusedXmlException) as error:
+    root = parse_xml(document.content, limits)
+    if root.tag != "annotatedecg":
         raise FeedRefusedError(
-            f"not well-formed or unsafe XML ({type(error).__name__}); export it again"
-        ) from None
-    except (ValueError, LookupError):
-        # expat knows UTF-8, UTF-16, and encodings of one byte a character.
-        raise FeedRefusedError(
-            "XML in an encoding that is not read (Shift_JIS?); export it as UTF-8"
-        ) from None
+            "XML, but not an HL7 AnnotatedECG document; send aECG, DICOM or WFDB",
+            RefusalReason.UNKNOWN_FORMAT,
+        )
+    return assemble(_found(root, options, limits), options)
 
 
-def _found(root: Element, options: ReadOptions) -> Found:
+def _found(root: Element, options: ReadOptions, limits: ReadLimits) -> Found:
     series, sequences = _choose_sequences(root)
     head, rate_hz = _time_base(sequences)
     acquired_at = head or _acquired_at(root, series)
-    device = ".//h:manufacturedSeriesDevice"
-    leads = [sequence for sequence in sequences if _code(sequence).startswith(_LEAD_CODE)]
+    leads = [sequence for sequence in sequences if _is_lead(sequence)]
     names = [_code(lead) for lead in leads]
+    _require_recording(leads, names, rate_hz)
     picked = pick_leads(names)
+    _require_few_samples([leads[pick.column] for pick in picked], limits)
     columns = {pick.column for pick in picked}
+    manufacturer = text_at(series, ".//manufacturerorganization/name")
+    model = text_at(series, f"{_DEVICE}/manufacturermodelname")
     return Found(
         channels=tuple(_channel(leads[pick.column], pick) for pick in picked),
         left_out=tuple(name for column, name in enumerate(names) if column not in columns),
         sample_rate_hz=rate_hz,
         source_format="aECG",
         acquired_at=acquired_at,
-        patient_id=_attribute(root, f"{_PATIENT}/h:id", "extension")
-        or _attribute(root, f"{_PATIENT}/h:id", "root"),
+        patient_id=_subject(root),
         source_uid=_document_uid(root),
-        source_system=f"{_text(series, './/h:manufacturerOrganization/h:name')} "
-        f"{_text(series, f'{device}/h:manufacturerModelName')}".strip(),
-        site_id=_attribute(root, "h:location/h:testingSite/h:id", "extension"),
-        device_id=_text(series, f"{device}/h:manufacturerModelName"),
+        source_system=f"{manufacturer} {model}".strip(),
+        site_id=_site(root),
+        device_id=_device(series) or model,
         age_years=_age_years(root, acquired_at or options.acquired_at),
-        sex=_SEX.get(_attribute(root, ".//h:administrativeGenderCode", "code"), Sex.UNKNOWN),
+        sex=_SEX.get(attribute_at(root, f"{_PERSON}/administrativegendercode", "code").upper(), Sex.UNKNOWN),
+        cart=cart_of(series),
     )
 
 
 def _document_uid(root: Element) -> str:
-    document, extension = _attribute(root, "h:id", "root"), _attribute(root, "h:id", "extension")
+    document, extension = attribute_at(root, "id", "root"), attribute_at(root, "id", "extension")
     if document and extension:
         return f"{document}^{extension}"
-    is_of_one = _UUID.fullmatch(document) and uuid.UUID(document).int
-    return document if is_of_one else ""
+    return document if _is_id_of_one(document) else ""
+
+
+def _subject(root: Element) -> str:
+    for element in root.iterfind(f"{_SUBJECT}/id"):
+        extension, issuer = attribute_at(element, ".", "extension"), attribute_at(element, ".", "root")
+        if extension.upper() not in _NO_ID:
+            return extension
+        if _is_id_of_one(issuer):
+            return issuer
+    return ""
+
+
+def _is_id_of_one(root: str) -> bool:
+    return _UUID.fullmatch(root) is not None and uuid.UUID(root).int != 0
+
+
+def _site(root: Element) -> str:
+    ids = (attribute_at(root, f"{path}/id", "extension") for path in ("location/testingsite", _TRIAL_SITE))
+    return next((site for site in ids if site.upper() not in _NO_ID), "")
+
+
+def _device(series: Element) -> str:
+    serial = text_at(series, f"{_DEVICE}/serialnumber") or attribute_at(series, f"{_DEVICE}/id", "extension")
+    return "" if serial.upper() in _NO_ID else serial
 
 
 def _choose_sequences(root: Element) -> tuple[Element, list[Element]]:
     """Return the series and the sequences of its best set: all leads first, then the most samples."""
 
     def worth(candidate: tuple[Element, list[Element]]) -> tuple[bool, int]:
-        leads = [s for s in candidate[1] if _code(s).startswith(_LEAD_CODE)]
-        n_digits = max((len(_text(s, "h:value/h:digits")) for s in leads), default=0)
-        return not missing_leads([_code(s) for s in leads]), n_digits
+        leads = [sequence for sequence in candidate[1] if _is_lead(sequence)]
+        n_digits = max((len(text_at(lead, "value/digits")) for lead in leads), default=0)
+        return not missing_leads([_code(lead) for lead in leads]), n_digits
 
     candidates = [
-        (series, sequence_set.findall("h:component/h:sequence", _NS))
-        for series in root.findall("h:component/h:series", _NS)
-        for sequence_set in series.findall("h:component/h:sequenceSet", _NS)
+        (series, sequence_set.findall("component/sequence"))
+        for series in root.iterfind("component/series")
+        if _code(series).upper() != _REPRESENTATIVE
+        for sequence_set in series.iterfind("component/sequenceset")
     ]
     if not candidates:
-        raise FeedRefusedError("an aECG document without a waveform; export it with its rhythm series")
+        raise FeedRefusedError(
+            "an aECG document without a waveform; export it with its rhythm series", RefusalReason.NO_WAVEFORM
+        )
     return max(candidates, key=worth)
 
 
-def _channel(sequence: Element, pick: Picked) -> Channel:
-    try:
-        counts = np.array(_text(sequence, "h:value/h:digits").split(), dtype=np.int64)
-        scale = float(_attribute(sequence, "h:value/h:scale", "value"))
-        origin = float(_attribute(sequence, "h:value/h:origin", "value") or 0.0)
-    except (ValueError, OverflowError):
+def _require_recording(leads: list[Element], names: list[str], rate_hz: float) -> None:
+    """Refuse a document whose series is there for form's sake: no lead, or some samples of one."""
+    missing = missing_leads(names)
+    n_samples = max((len(text_at(lead, "value/digits").split()) for lead in leads), default=0)
+    if missing and n_samples < _NO_RECORDING_S * rate_hz:
+        found = ", ".join(shown(name.removeprefix(_LEAD_CODE)) for name in names[:12]) or "no lead"
         raise FeedRefusedError(
-            f"samples, scale or origin of lead {pick.lead} are not numbers; export it again"
-        ) from None
+            f"an aECG document without a 12-lead waveform: found {found} ({n_samples} samples), "
+            f"missing {', '.join(missing)}; export it with its rhythm series",
+            RefusalReason.NO_WAVEFORM,
+        )
+
+
+def _require_few_samples(leads: list[Element], limits: ReadLimits) -> None:
+    # A sample takes at least a digit and a blank.
+    n_most = sum(len(text_at(lead, "value/digits")) + 1 for lead in leads) // 2
+    if n_most > limits.max_samples:
+        raise FeedRefusedError(
+            f"up to {n_most} samples, more than the {limits.max_samples} of one delivery; "
+            "export the 10 s resting ECG alone",
+            RefusalReason.TOO_LARGE,
+        )
+
+
+def _channel(sequence: Element, pick: Picked) -> Channel:
+    scale = number(attribute_at(sequence, "value/scale", "value"))
+    origin = number(attribute_at(sequence, "value/origin", "value") or "0")
+    if scale is None or origin is None:
+        raise FeedRefusedError(f"scale or origin of lead {pick.lead} are not numbers; export it again")
+    unit = attribute_at(sequence, "value/scale", "unit")
     return Channel(
         name=pick.lead,
-        counts=counts,
-        uv_per_count=scale * microvolts_per(_attribute(sequence, "h:value/h:scale", "unit")),
-        offset_uv=origin * microvolts_per(_attribute(sequence, "h:value/h:origin", "unit") or "uV"),
+        counts=_counts(text_at(sequence, "value/digits"), pick.lead),
+        uv_per_count=scale * microvolts_per(unit),
+        offset_uv=origin * microvolts_per(attribute_at(sequence, "value/origin", "unit") or unit),
         sign=pick.sign,
     )
 
 
+def _counts(digits: str, lead: str) -> npt.NDArray[np.int64]:
+    try:
+        return np.array(digits.split(), dtype=np.int64)
+    except (ValueError, OverflowError):
+        raise FeedRefusedError(
+            f"samples of lead {lead} are not numbers, or not whole ones; export it again"
+        ) from None
+
+
 def _time_base(sequences: list[Element]) -> tuple[datetime | None, float]:
     """Return the first sample's moment where it is absolute, and the rate in Hz."""
-    for sequence in sequences:
-        if _code(sequence) not in ("TIME_ABSOLUTE", "TIME_RELATIVE"):
-            continue
-        step = _number(_attribute(sequence, "h:value/h:increment", "value"))
-        step_s = step * _SECONDS_PER.get(_attribute(sequence, "h:value/h:increment", "unit"), 0.0)
-        if 0.0 < step_s < np.inf:
-            # 1/0.002 is 500 but for the last bit of a double; no cart means 499.99999999
-            return parse_moment(_attribute(sequence, "h:value/h:head", "value")), round(1 / step_s, 6)
-    raise FeedRefusedError("the aECG states no time step of its samples; export it with its time sequence")
+    times = [sequence for sequence in sequences if _code(sequence) in ("TIME_ABSOLUTE", "TIME_RELATIVE")]
+    heads = (parse_moment(attribute_at(sequence, "value/head", "value")) for sequence in times)
+    head = next((moment for moment in heads if moment is not None), None)
+    for sequence in times:
+        step = number(attribute_at(sequence, "value/increment", "value")) or 0.0
+        step_s = step * _SECONDS_PER.get(attribute_at(sequence, "value/increment", "unit"), 0.0)
+        # 1/0.002 is 500 but for the last bit of a double; no cart means 499.99999999
+        if step_s > 0.0 and np.isfinite(1 / step_s):
+            return head, round(1 / step_s, 6)
+    raise FeedRefusedError(
+        "the aECG states no time step of its samples; export it with its time sequence",
+        RefusalReason.IMPLAUSIBLE_RATE,
+    )
 
 
 def _acquired_at(root: Element, series: Element) -> datetime | None:
     texts = (
-        _attribute(series, "h:effectiveTime/h:low", "value"),
-        _attribute(root, "h:effectiveTime/h:low", "value"),
-        _attribute(root, "h:effectiveTime/h:center", "value"),
+        attribute_at(series, "effectivetime/low", "value"),
+        attribute_at(series, "effectivetime/center", "value"),
+        attribute_at(root, "effectivetime/low", "value"),
+        attribute_at(root, "effectivetime/center", "value"),
+        attribute_at(root, "effectivetime", "value"),
     )
     moments = (parse_moment(text) for text in texts)
     return next((moment for moment in moments if moment is not None), None)
 
 
 def _age_years(root: Element, acquired_at: datetime | None) -> float | None:
-    for observation in root.iterfind(".//h:relatedObservation", _NS):
-        unit = _attribute(observation, "h:value", "unit")
+    for observation in root.iterfind(".//relatedobservation"):
+        unit = attribute_at(observation, "value", "unit")
         if _code(observation) == _REPORTED_AGE and unit in _YEARS_PER:
-            age = _number(_attribute(observation, "h:value", "value"))
-            if np.isfinite(age):
+            age = number(attribute_at(observation, "value", "value"))
+            if age is not None:
                 return round(age * _YEARS_PER[unit], 2)
-    return age_from_birth(_attribute(root, ".//h:subjectDemographicPerson/h:birthTime", "value"), acquired_at)
+    return age_from_birth(attribute_at(root, f"{_PERSON}/birthtime", "value"), acquired_at)
 
 
-def _number(text: str) -> float:
-    """Read a number; NaN when it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
+def _is_lead(sequence: Element) -> bool:
+    return _code(sequence).upper().startswith(_LEAD_CODE)
 
 
 def _code(element: Element) -> str:
-    return _attribute(element, "h:code", "code")
-
-
-def _attribute(element: Element, path: str, name: str) -> str:
-    found = element.find(path, _NS)
-    return "" if found is None else (found.get(name) or "").strip()
-
-
-def _text(element: Element, path: str) -> str:
-    return (element.findtext(path, "", _NS) or "").strip()
+    return attribute_at(element, "code", "code")

@@ -32,6 +32,8 @@ _MAX_CHANNELS: Final = 64
 
 _BITS: Final = 16
 
+_NO: Final = frozenset({"false", "no", "0"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Waveforms:
@@ -93,7 +95,8 @@ def _found(root: Element, options: ReadOptions, limits: ReadLimits) -> Found:
     n_kept = end_of_ecg(np.stack(list(leads.values())), uv_per_count, rate_hz) if leads else 0
     if leads and not n_kept:
         raise FeedRefusedError(
-            "its waveform is a calibration pulse alone; export the rhythm recording", RefusalReason.NO_WAVEFORM
+            "its waveform is a calibration pulse alone; export the rhythm recording",
+            RefusalReason.NO_WAVEFORM,
         )
     columns = {pick.column for pick in picked}
     acquired_at = stated.acquired_at(root)
@@ -165,15 +168,22 @@ def _packing(waveforms: _Waveforms, rate_hz: float, n_leads: int) -> Packing:
             f"its samples have {bits:g} bits, only {_BITS} are read; export it with {_BITS}",
             RefusalReason.UNSUPPORTED,
         )
-    is_packed = attribute_at(waveforms.element, ".", "compressflag").lower() not in ("false", "no", "0")
-    method = waveforms.stated("compression", "compressmethod").lower() if is_packed else ""
     return Packing(
         encoding=attribute_at(waveforms.element, ".", "dataencoding").lower(),
-        compression="" if method in ("uncompressed", "none") else method,
-        is_signed=waveforms.stated("signalsigned").lower() not in ("false", "no", "0"),
+        compression=_compression(waveforms),
+        is_signed=waveforms.stated("signalsigned").lower() not in _NO,
         n_leads=n_leads,
         n_samples=round(duration_ms * rate_hz / 1000.0),
     )
+
+
+def _compression(waveforms: _Waveforms) -> str:
+    flag = attribute_at(waveforms.element, ".", "compressflag").lower()
+    method = waveforms.stated("compression", "compressmethod").lower()
+    if flag in _NO or method in ("uncompressed", "none"):
+        return ""
+    # 1.03 knows one way to compress, and may leave its name out.
+    return method or ("xli" if flag else "")
 
 
 def _leads(
