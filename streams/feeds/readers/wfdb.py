@@ -31,7 +31,7 @@ _STATED: Final = re.compile(
 )
 
 #: A signal line of format 61, which is format 16 in the other byte order; wfdb stumbles over its counts.
-_BIG_ENDIAN: Final = re.compile(rb"(\s*[^\s#]\S*\s+)61(?=[\sx:+])")
+_BIG_ENDIAN: Final = re.compile(rb"\A(\s*[^\s#]\S*\s+)61(?=[\sx:+])")
 
 
 def read_wfdb(document: Document, options: ReadOptions, limits: ReadLimits) -> Reading:
