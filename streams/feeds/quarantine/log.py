@@ -23,9 +23,6 @@ _log: Final = structlog.get_logger(__name__)
 
 _POLL_MS: Final = 500
 
-#: Polls in a row that may bring nothing although records are due: 10 s, less than a sender waits.
-_MOST_EMPTY_POLLS: Final = 20
-
 #: Records taken at once; each has some hundred bytes, a delivery of 64 MiB some 2 kB.
 _BATCH_ITEMS: Final = 1000
 
@@ -37,13 +34,18 @@ class QuarantineLog:
     ----------
     consumer : AIOKafkaConsumer
         Started, without a group, and assigned to all partitions of ``ecg.quarantine.v1`` at their beginning.
+    within_s : float
+        Longest time Kafka may take for the next records, s.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, sender: Sender, codec: Codec, now: UtcClock) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, sender: Sender, codec: Codec, now: UtcClock, within_s: float
+    ) -> None:
         self._consumer = consumer
         self._sender = sender
         self._codec = codec
         self._now = now
+        self._within_s = within_s
         self._entries: dict[str, Entry] = {}
         self._reading = asyncio.Lock()
 
@@ -63,7 +65,7 @@ class QuarantineLog:
         async with self._reading:
             try:
                 await self._read_to_end()
-            except KafkaError as error:
+            except (KafkaError, TimeoutError) as error:
                 raise BrokerUnavailableError(
                     f"{ECG_QUARANTINE} cannot be read ({type(error).__name__}); check the broker, try again"
                 ) from error
@@ -81,20 +83,29 @@ class QuarantineLog:
         await self._sender.send(ECG_QUARANTINE, record.quarantine_id.encode(), payload, headers)
 
     async def _read_to_end(self) -> None:
-        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(list(self._consumer.assignment()))
-        empty_polls = 0
-        while due := [at for at, end in ends.items() if await self._consumer.position(at) < end]:
-            fetched = await self._consumer.getmany(*due, timeout_ms=_POLL_MS, max_records=_BATCH_ITEMS)
+        async with asyncio.timeout(self._within_s):
+            ends: dict[TopicPartition, int] = await self._consumer.end_offsets(
+                list(self._consumer.assignment())
+            )
+        while True:
+            async with asyncio.timeout(self._within_s):
+                due = [at for at, end in ends.items() if await self._consumer.position(at) < end]
+                if not due:
+                    return
+                fetched = await self._fetched(due)
             for at, messages in fetched.items():
                 # The embedded broker counts its last batch as one record; what comes with a fetch is right.
                 ends[at] = max(ends[at], self._consumer.highwater(at) or 0)
                 for message in messages:
                     self._take(message)
-            empty_polls = 0 if fetched else empty_polls + 1
-            if empty_polls > _MOST_EMPTY_POLLS:
-                raise BrokerUnavailableError(
-                    f"{ECG_QUARANTINE} hands nothing out although records are due; check the broker"
-                )
+
+    async def _fetched(self, due: list[TopicPartition]) -> dict[TopicPartition, list[Any]]:
+        while True:
+            fetched: dict[TopicPartition, list[Any]] = await self._consumer.getmany(
+                *due, timeout_ms=_POLL_MS, max_records=_BATCH_ITEMS
+            )
+            if fetched:
+                return fetched
 
     def _take(self, message: Any) -> None:
         try:

@@ -27,6 +27,9 @@ _MAX_REQUEST_BYTES: Final = PIECE_BYTES + 2**16
 #: The embedded broker sits an empty fetch out; Apache Kafka answers at once when something arrives.
 _FETCH_MS: Final = 50
 
+#: One request may wait so long for its answer, ms; a sender waits for several.
+_REQUEST_MS: Final = 10_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class QuarantineStore:
@@ -85,7 +88,7 @@ async def open_quarantine(
                 f"no Kafka broker answers at {bootstrap} ({type(error).__name__}); start one "
                 "(diastole services up) or set DIASTOLE_BROKER"
             ) from error
-        log = QuarantineLog(records, sender, codec, now)
+        log = QuarantineLog(records, sender, codec, now, within_s)
         await log.catch_up()
         yield QuarantineStore(log=log, content=QuarantineContent(pieces, sender, sealer), sealer=sealer)
 
@@ -109,6 +112,7 @@ async def _consumer(bootstrap: str) -> AsyncIterator[Any]:
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        request_timeout_ms=_REQUEST_MS,
         fetch_max_wait_ms=_FETCH_MS,
     )
     try:
