@@ -23,7 +23,7 @@ from typing import Final
 
 import structlog
 
-from schemas.errors import PoisonError, RetriableError
+from schemas.errors import DiastoleError, PoisonError
 from streams.feeds.admission import Admission, Admits, Delivery, Ending, Origin
 from streams.feeds.document import Document
 from streams.feeds.mllp.answers import Answer, Condition, Problem, Verdict, acknowledgement
@@ -117,7 +117,7 @@ class Answering:
                 return await self._take_recordings(message, framed.content)
             if message.kind == "ADT":
                 return await self._take_merges(message)
-        except RetriableError as error:
+        except DiastoleError as error:
             return _try_later(error)
         return _not_taken(Condition.UNSUPPORTED_MESSAGE_TYPE, "only ORU and ADT messages are taken here")
 
@@ -150,7 +150,6 @@ class Answering:
                 )
         except PoisonError as error:
             return Answer(verdict=Verdict.ERROR, problems=[Problem(text=str(error), code=error.code)])
-        log.info("patients_merged", feed=FEED, event=message.trigger)
         return _ACCEPTED
 
     async def _admit(self, recording: Recording, document: Document, message: Message) -> Admission:
@@ -179,7 +178,7 @@ class Answering:
             return _too_large(self._rules.max_bytes)
         try:
             admission = await self._admit_whole(content, message)
-        except RetriableError as error:
+        except DiastoleError as error:
             return _try_later(error)
         if admission.ending is not Ending.QUARANTINED:
             return _ACCEPTED  # an ECG file, framed as it is: no HL7, but safe
@@ -243,7 +242,7 @@ def _too_large(max_bytes: int) -> Answer:
     return Answer(verdict=Verdict.ERROR, problems=[problem])
 
 
-def _try_later(error: RetriableError) -> Answer:
+def _try_later(error: DiastoleError) -> Answer:
     text = "nothing could be promised; send the same message again later"
     problem = Problem(text=text, condition=Condition.APPLICATION_ERROR, code=error.code)
     return Answer(verdict=Verdict.REJECTED, problems=[problem])

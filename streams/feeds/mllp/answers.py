@@ -167,7 +167,8 @@ def _msa(answer: Answer, level: str, header: Segment, version: tuple[int, ...]) 
 
 def _in_words(problem: Problem) -> str:
     where = "-".join(str(part) for part in problem.location)
-    kept = f" (kept in quarantine as {problem.reference})" if problem.reference else ""
+    is_named = not problem.reference or problem.reference in problem.text
+    kept = "" if is_named else f"; kept in quarantine as {problem.reference}"
     return f"{where}: {problem.text}{kept}" if where else f"{problem.text}{kept}"
 
 
