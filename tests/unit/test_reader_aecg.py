@@ -141,7 +141,7 @@ def test_a_lead_with_fewer_samples_is_refused(tmp_path: Path) -> None:
         read_file(written(tmp_path, text))
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00" * 200, b"%PDF-1.7 not an ECG"])
+@pytest.mark.parametrize("content", [b"", b"\x00" * 200])
 def test_unknown_formats_are_refused_by_name_of_the_known_ones(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "report.bin"
     path.write_bytes(content)

@@ -6,27 +6,28 @@ from datetime import datetime
 from typing import Final
 from xml.etree.ElementTree import Element
 
-import numpy as np
-import numpy.typing as npt
-
 from schemas.recorded import Sex
 from streams.feeds.document import Document
 from streams.feeds.limits import ReadLimits
 from streams.feeds.readers.aecg_annotations import cart_of
+from streams.feeds.readers.aecg_series import (
+    channel_of,
+    choose_sequences,
+    code_of,
+    is_lead,
+    require_few_samples,
+    require_recording,
+    time_base,
+)
 from streams.feeds.readers.age import age_from_birth
 from streams.feeds.readers.assembly import Found, Reading, assemble
-from streams.feeds.readers.leads import Picked, missing_leads, pick_leads, shown
+from streams.feeds.readers.leads import pick_leads
 from streams.feeds.readers.moments import parse_moment
 from streams.feeds.readers.options import ReadOptions
-from streams.feeds.readers.scaling import Channel, microvolts_per
 from streams.feeds.readers.xml import attribute_at, number, parse_xml, text_at
 from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
 _SEX: Final = {"F": Sex.FEMALE, "M": Sex.MALE}
-_SECONDS_PER: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
-
-_LEAD_CODE: Final = "MDC_ECG_LEAD_"
-_REPRESENTATIVE: Final = "REPRESENTATIVE_BEAT"
 _REPORTED_AGE: Final = "21612-7"  # LOINC, in a UCUM unit
 _YEARS_PER: Final = {"a": 1.0, "mo": 1 / 12, "wk": 7 / 365.25, "d": 1 / 365.25}
 
@@ -41,9 +42,6 @@ _NO_ID: Final = frozenset({"", "?", "0", "UNK", "NA", "N/A"})
 
 #: A root that is itself an id of one thing, not of the organisation or device that numbers things.
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
-
-#: Shorter than any beat: digits as an example, no recording.
-_NO_RECORDING_S: Final = 0.2
 
 
 def read_aecg(document: Document, options: ReadOptions, limits: ReadLimits) -> Reading:
@@ -73,19 +71,19 @@ def read_aecg(document: Document, options: ReadOptions, limits: ReadLimits) -> R
 
 
 def _found(root: Element, options: ReadOptions, limits: ReadLimits) -> Found:
-    series, sequences = _choose_sequences(root)
-    head, rate_hz = _time_base(sequences)
+    series, sequences = choose_sequences(root)
+    head, rate_hz = time_base(sequences)
     acquired_at = head or _acquired_at(root, series)
-    leads = [sequence for sequence in sequences if _is_lead(sequence)]
-    names = [_code(lead) for lead in leads]
-    _require_recording(leads, names, rate_hz)
+    leads = [sequence for sequence in sequences if is_lead(sequence)]
+    names = [code_of(lead) for lead in leads]
+    require_recording(leads, names, rate_hz)
     picked = pick_leads(names)
-    _require_few_samples([leads[pick.column] for pick in picked], limits)
+    require_few_samples([leads[pick.column] for pick in picked], limits)
     columns = {pick.column for pick in picked}
     manufacturer = text_at(series, ".//manufacturerorganization/name")
     model = text_at(series, f"{_DEVICE}/manufacturermodelname")
     return Found(
-        channels=tuple(_channel(leads[pick.column], pick) for pick in picked),
+        channels=tuple(channel_of(leads[pick.column], pick) for pick in picked),
         left_out=tuple(name for column, name in enumerate(names) if column not in columns),
         sample_rate_hz=rate_hz,
         source_format="aECG",
@@ -132,92 +130,6 @@ def _device(series: Element) -> str:
     return "" if serial.upper() in _NO_ID else serial
 
 
-def _choose_sequences(root: Element) -> tuple[Element, list[Element]]:
-    """Return the series and the sequences of its best set: all leads first, then the most samples."""
-
-    def worth(candidate: tuple[Element, list[Element]]) -> tuple[bool, int]:
-        leads = [sequence for sequence in candidate[1] if _is_lead(sequence)]
-        n_digits = max((len(text_at(lead, "value/digits")) for lead in leads), default=0)
-        return not missing_leads([_code(lead) for lead in leads]), n_digits
-
-    candidates = [
-        (series, sequence_set.findall("component/sequence"))
-        for series in root.iterfind("component/series")
-        if _code(series).upper() != _REPRESENTATIVE
-        for sequence_set in series.iterfind("component/sequenceset")
-    ]
-    if not candidates:
-        raise FeedRefusedError(
-            "an aECG document without a waveform; export it with its rhythm series", RefusalReason.NO_WAVEFORM
-        )
-    return max(candidates, key=worth)
-
-
-def _require_recording(leads: list[Element], names: list[str], rate_hz: float) -> None:
-    """Refuse a document whose series is there for form's sake: no lead, or some samples of one."""
-    missing = missing_leads(names)
-    n_samples = max((len(text_at(lead, "value/digits").split()) for lead in leads), default=0)
-    if missing and n_samples < _NO_RECORDING_S * rate_hz:
-        found = ", ".join(shown(name.removeprefix(_LEAD_CODE)) for name in names[:12]) or "no lead"
-        raise FeedRefusedError(
-            f"an aECG document without a 12-lead waveform: found {found} ({n_samples} samples), "
-            f"missing {', '.join(missing)}; export it with its rhythm series",
-            RefusalReason.NO_WAVEFORM,
-        )
-
-
-def _require_few_samples(leads: list[Element], limits: ReadLimits) -> None:
-    # A sample takes at least a digit and a blank.
-    n_most = sum(len(text_at(lead, "value/digits")) + 1 for lead in leads) // 2
-    if n_most > limits.max_samples:
-        raise FeedRefusedError(
-            f"up to {n_most} samples, more than the {limits.max_samples} of one delivery; "
-            "export the 10 s resting ECG alone",
-            RefusalReason.TOO_LARGE,
-        )
-
-
-def _channel(sequence: Element, pick: Picked) -> Channel:
-    scale = number(attribute_at(sequence, "value/scale", "value"))
-    origin = number(attribute_at(sequence, "value/origin", "value") or "0")
-    if scale is None or origin is None:
-        raise FeedRefusedError(f"scale or origin of lead {pick.lead} are not numbers; export it again")
-    unit = attribute_at(sequence, "value/scale", "unit")
-    return Channel(
-        name=pick.lead,
-        counts=_counts(text_at(sequence, "value/digits"), pick.lead),
-        uv_per_count=scale * microvolts_per(unit),
-        offset_uv=origin * microvolts_per(attribute_at(sequence, "value/origin", "unit") or unit),
-        sign=pick.sign,
-    )
-
-
-def _counts(digits: str, lead: str) -> npt.NDArray[np.int64]:
-    try:
-        return np.array(digits.split(), dtype=np.int64)
-    except (ValueError, OverflowError):
-        raise FeedRefusedError(
-            f"samples of lead {lead} are not numbers, or not whole ones; export it again"
-        ) from None
-
-
-def _time_base(sequences: list[Element]) -> tuple[datetime | None, float]:
-    """Return the first sample's moment where it is absolute, and the rate in Hz."""
-    times = [sequence for sequence in sequences if _code(sequence) in ("TIME_ABSOLUTE", "TIME_RELATIVE")]
-    heads = (parse_moment(attribute_at(sequence, "value/head", "value")) for sequence in times)
-    head = next((moment for moment in heads if moment is not None), None)
-    for sequence in times:
-        step = number(attribute_at(sequence, "value/increment", "value")) or 0.0
-        step_s = step * _SECONDS_PER.get(attribute_at(sequence, "value/increment", "unit"), 0.0)
-        # 1/0.002 is 500 but for the last bit of a double; no cart means 499.99999999
-        if step_s > 0.0 and np.isfinite(1 / step_s):
-            return head, round(1 / step_s, 6)
-    raise FeedRefusedError(
-        "the aECG states no time step of its samples; export it with its time sequence",
-        RefusalReason.IMPLAUSIBLE_RATE,
-    )
-
-
 def _acquired_at(root: Element, series: Element) -> datetime | None:
     texts = (
         attribute_at(series, "effectivetime/low", "value"),
@@ -233,16 +145,8 @@ def _acquired_at(root: Element, series: Element) -> datetime | None:
 def _age_years(root: Element, acquired_at: datetime | None) -> float | None:
     for observation in root.iterfind(".//relatedobservation"):
         unit = attribute_at(observation, "value", "unit")
-        if _code(observation) == _REPORTED_AGE and unit in _YEARS_PER:
+        if code_of(observation) == _REPORTED_AGE and unit in _YEARS_PER:
             age = number(attribute_at(observation, "value", "value"))
             if age is not None:
                 return round(age * _YEARS_PER[unit], 2)
     return age_from_birth(attribute_at(root, f"{_PERSON}/birthtime", "value"), acquired_at)
-
-
-def _is_lead(sequence: Element) -> bool:
-    return _code(sequence).upper().startswith(_LEAD_CODE)
-
-
-def _code(element: Element) -> str:
-    return attribute_at(element, "code", "code")

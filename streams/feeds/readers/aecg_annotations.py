@@ -9,9 +9,13 @@ from schemas.recorded import CartStatement
 from streams.feeds.readers.cart import cart_statement
 from streams.feeds.readers.xml import attribute_at, number
 
+#: No field of its own: a rate where none is stated.
+_RR: Final = "rr_ms"
+
 #: Codes of IEEE 11073-10102 (``_GL`` means global), and Mindray's own.
 _FIELDS: Final[Mapping[str, str]] = {
     "MDC_ECG_HEART_RATE": "heart_rate_bpm",
+    "MDC_ECG_TIME_PD_RR": _RR,
     "MDC_ECG_TIME_PD_P": "p_duration_ms",
     "MDC_ECG_TIME_PD_PR": "pr_ms",
     "MDC_ECG_TIME_PD_QRS": "qrs_ms",
@@ -51,6 +55,9 @@ def cart_of(series: Element) -> CartStatement | None:
     for source in (whole, *derived, beats):
         for field, numbers in source.items():
             found.setdefault(field, statistics.median(numbers))
+    rr_ms = found.pop(_RR, 0.0)
+    if rr_ms > 0.0:
+        found.setdefault("heart_rate_bpm", 60_000.0 / rr_ms)
     return cart_statement(**found)
 
 
