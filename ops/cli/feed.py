@@ -2,6 +2,15 @@
 
 import typer
 
+from ops.cli import feed_http
+
 app = typer.Typer(help="Take ECGs in: a folder, DICOM, HL7 v2, HTTP.", no_args_is_help=True)
 
-# Each way in has its file, ops/cli/feed_*.py, and registers its command here.
+
+@app.callback()
+def _group() -> None:
+    """Keep each way in a subcommand, also while it is the only one."""
+
+
+# Each way in has its file, ops/cli/feed_*.py, and its line here.
+app.command("http")(feed_http.http)

@@ -16,6 +16,7 @@ from ops.cli import (
     clean,
     demo,
     explain,
+    feed,
     history,
     policy,
     pretrain,
@@ -24,6 +25,7 @@ from ops.cli import (
     simulate,
     study,
     tail,
+    token,
     topics,
     train,
     worker,
@@ -59,6 +61,8 @@ app.command("train")(train.train)
 app.command("pretrain")(pretrain.pretrain)
 app.command("study")(study.study)
 app.command("clean")(clean.clean)
+app.add_typer(feed.app, name="feed")
+app.add_typer(token.app, name="token")
 app.add_typer(history.app, name="history")
 app.add_typer(topics.app, name="topics")
 app.add_typer(services.app, name="services")

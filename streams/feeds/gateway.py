@@ -81,6 +81,11 @@ class Gateway:
     ----------
     ack_budget_s : float
         Longest time a sender waits, s.
+
+    Attributes
+    ----------
+    ports : Ports
+        What it works with.
     """
 
     def __init__(
@@ -92,7 +97,7 @@ class Gateway:
         limits: FlightLimits | None = None,
         now: UtcClock = utc_now,
     ) -> None:
-        self._ports = ports
+        self.ports = ports
         self._metrics = metrics
         self._ack_budget_s = ack_budget_s
         self._room = InFlight(limits or FlightLimits(), metrics)
@@ -178,7 +183,7 @@ class Gateway:
                 return await self._keep(passage, refusal) if is_kept else refusal
 
     async def _take(self, passage: _Passage) -> Admission:
-        delivery, ports = passage.delivery, self._ports
+        delivery, ports = passage.delivery, self.ports
         reading = await ports.reads.read(delivery.document, delivery.options)
         remarks = ports.judges(reading.ecg, self._now())
         ecg = named(reading.ecg, ports.names)
@@ -196,7 +201,7 @@ class Gateway:
 
     async def _keep(self, passage: _Passage, refusal: FeedRefusedError) -> Admission:
         passage.may_be_cut = False
-        quarantine_id = await self._ports.keeps.keep(passage.delivery, refusal)
+        quarantine_id = await self.ports.keeps.keep(passage.delivery, refusal)
         return Admission(
             ending=Ending.QUARANTINED,
             message=f"{refusal}; kept in quarantine as {quarantine_id}, sending it again changes nothing",
@@ -208,7 +213,7 @@ class Gateway:
     def _tell(self, passage: _Passage, admission: Admission) -> None:
         reason = admission.reason.value if admission.reason is not None else ""
         self._metrics.count(admission.ending.value, reason)
-        self._ports.watches.note(passage.delivery, admission, passage.ecg)
+        self.ports.watches.note(passage.delivery, admission, passage.ecg)
         log.info(
             "delivery",
             feed=passage.delivery.origin.feed,

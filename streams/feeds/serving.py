@@ -28,8 +28,9 @@ async def serve_until_told(
     is_open = False
 
     def tell() -> None:
-        first, _ = not stop.is_set(), stop.set()
-        if first and not is_open and main is not None:
+        was_told = stop.is_set()
+        stop.set()
+        if not was_told and not is_open and main is not None:
             main.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -30,6 +30,8 @@ log = structlog.get_logger()
 #: 32 random bytes cannot be guessed, so a plain hash of them suffices (no salt, no stretching).
 _TOKEN_BYTES: Final = 32
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: Sites are called what the hospital calls them; only what TOML would escape is left out.
+_SITE: Final = re.compile(r'[^"\\\x00-\x1f\x7f]{1,256}')
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -153,7 +155,7 @@ def _token(number: int, entry: Any) -> Token:
         else "needs a name of letters, digits, dot, dash" if not _matches(_NAME, name)
         else "needs sha256, 64 hexadecimal digits" if not _matches(_SHA256, sha256)
         else f"needs roles, some of {', '.join(Role)}" if not _are_roles(roles)
-        else "needs sites as a list of names of letters, digits, dot, dash" if not _are_sites(sites)
+        else "needs sites as a list of names without quotes" if not _are_sites(sites)
         else None
     )  # fmt: skip
     if complaint:
@@ -172,7 +174,7 @@ def _are_roles(roles: Any) -> bool:
 
 
 def _are_sites(sites: Any) -> bool:
-    return isinstance(sites, list) and all(_matches(_NAME, site) for site in sites)
+    return isinstance(sites, list) and all(_matches(_SITE, site) for site in sites)
 
 
 def _state_of(file: Path) -> tuple[int, int]:

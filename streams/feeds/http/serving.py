@@ -1,0 +1,167 @@
+"""The HTTP feed as a server: where it listens, how long it waits for a sender, how it ends."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from schemas.errors import ConfigurationError
+
+log = structlog.get_logger()
+
+#: Longest time from a connection, or from the answer before, to a whole request head, s.
+HEAD_S: Final = 20.0
+
+#: Connections at a time; one more is answered 503. Each holds a body only as far as there is room.
+MAX_CONNECTIONS: Final = 512
+_BACKLOG: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where to listen.
+
+    Attributes
+    ----------
+    port : int
+        0 takes a free one.
+    certificate, key : Path or None
+        PEM files; both given, it speaks HTTPS.
+    """
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def require_guarded(host: str, *, has_tokens: bool) -> None:
+    """Refuse to listen where others reach it without tokens.
+
+    Raises
+    ------
+    ConfigurationError
+        When there are no tokens and the address is none of loopback.
+    """
+    if not has_tokens and not _is_loopback(host):
+        raise ConfigurationError(
+            f"without tokens the HTTP feed listens on loopback alone, not on {host}: make one with "
+            "`diastole token new NAME` and set DIASTOLE_FEED_TOKENS, or use --host 127.0.0.1"
+        )
+
+
+async def serve_http(app: FastAPI, address: Address, stop: asyncio.Event, drain_budget_s: float) -> None:
+    """Serve until ``stop`` is set, then take nothing new and end what is under way within the budget.
+
+    Raises
+    ------
+    ConfigurationError
+        When the address cannot be listened on, or its certificate not be used.
+    """
+    listening = _listen(address)
+    try:
+        server = _Server(_config(app, address, drain_budget_s))
+    except (OSError, ValueError) as error:
+        listening.close()
+        raise ConfigurationError(
+            f"certificate or key cannot be used ({type(error).__name__}); give both as PEM files"
+        ) from None
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    stopping = asyncio.create_task(stop.wait())
+    host, port = listening.getsockname()[:2]
+    log.info("http_listens", host=host, port=port, tls=address.certificate is not None)
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        server.should_exit = True
+        await serving
+    log.info("http_ended")
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _ImpatientProtocol(H11Protocol):
+    """Closes connections on which no request begins, or none that ends its head.
+
+    uvicorn itself bounds only the time between two requests, and ends that with their first byte.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._waiting: asyncio.TimerHandle = self.loop.call_later(HEAD_S, self._give_up)
+
+    def on_response_complete(self) -> None:
+        self._waiting.cancel()
+        self._waiting = self.loop.call_later(HEAD_S, self._give_up)
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._waiting.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if is_idle and not self.transport.is_closing():
+            self.transport.close()
+
+
+def _config(app: FastAPI, address: Address, drain_budget_s: float) -> uvicorn.Config:
+    tls: dict[str, Any] = {}
+    if address.certificate is not None or address.key is not None:
+        tls = {"ssl_certfile": address.certificate, "ssl_keyfile": address.key}
+    config = uvicorn.Config(
+        app,
+        http=_ImpatientProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,  # addresses may carry a patient's identifier
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=int(HEAD_S),
+        timeout_graceful_shutdown=max(int(drain_budget_s), 1),
+        **tls,
+    )
+    config.load()
+    return config
+
+
+def _listen(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    # Named as TCP, or asyncio does not know that it may switch Nagle's delay off: 40 ms an answer.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address.host, address.port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"HTTP cannot listen at {address.host}:{address.port} ({error.strerror}); "
+            "free the port, or choose another with --host and --port"
+        ) from None
+    return listening
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
