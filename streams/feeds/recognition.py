@@ -62,7 +62,7 @@ def _is_scp(document: Document, _: str) -> bool:
 
 
 def _is_edf(document: Document, _: str) -> bool:
-    return document.content[:8] == b"0       "
+    return document.content[:8] in (b"0       ", b"\xffBIOSEMI")
 
 
 def _is_aecg(_: Document, text: str) -> bool:
