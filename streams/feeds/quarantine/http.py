@@ -1,11 +1,13 @@
 """``/v1/quarantine``: what could not be accepted, for operators and their programs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.errors import DiastoleError, PoisonError, RetriableError
@@ -52,6 +54,12 @@ class QuarantineService:
     desk: QuarantineDesk
     gateway: Readmits
     reads: ReadsDocuments | None = None
+
+
+class RequestError(PoisonError):
+    """A request that does not fit its form."""
+
+    code = "REQUEST"
 
 
 class CorrectionBody(BaseModel):
@@ -111,7 +119,7 @@ def quarantine_router(service: Callable[[], QuarantineService], authorised: Auth
     authorised : callable
         FastAPI dependency that returns the operator's name, and answers 401 or 403 to others.
     """
-    router = APIRouter(prefix="/v1/quarantine", tags=["quarantine"])
+    router = APIRouter(prefix="/v1/quarantine", tags=["quarantine"], route_class=_Route)
     actor = Annotated[str, Depends(authorised)]
 
     @router.get("")
@@ -145,6 +153,26 @@ def quarantine_router(service: Callable[[], QuarantineService], authorised: Auth
         return await _answered(_discarded(service(), name, body, By(actor=who, origin=ORIGIN)))
 
     return router
+
+
+class _Route(APIRoute):
+    """Answers what does not fit its form as a problem, which names field and rule and not what was given."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handled = super().get_route_handler()
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await handled(request)
+            except RequestValidationError as error:
+                faults = [f"{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+                return _problem(422, "The request does not fit", RequestError("; ".join(faults)))
+
+        return answered
+
+
+def _place(parts: Sequence[Any]) -> str:
+    return ".".join(str(part) for part in parts[1:]) or str(parts[0])
 
 
 async def _page(service: QuarantineService, filters: Filters) -> Response:
@@ -213,7 +241,13 @@ async def _answered(work: Any) -> Response:
 
 
 def _problem(status: int, title: str, error: DiastoleError, entry: Entry | None = None) -> Response:
-    said: dict[str, Any] = {"status": status, "title": title, "detail": str(error), "code": error.code}
+    said: dict[str, Any] = {
+        "type": "about:blank",
+        "status": status,
+        "title": title,
+        "detail": str(error),
+        "code": error.code,
+    }
     if isinstance(error, FeedRefusedError):
         said["reason"] = error.reason.value
     if entry is not None:
