@@ -23,6 +23,7 @@ from typing import Any, Final
 from schemas.leads import LEADS_12
 from streams.feeds.document import Document
 from streams.feeds.limits import ReadLimits
+from streams.feeds.plausibility import require_plausible_waveform
 from streams.feeds.read import read
 from streams.feeds.readers.assembly import Reading
 from streams.feeds.readers.leads import missing_leads
@@ -62,11 +63,24 @@ _FORBIDDEN: Final = (
 )
 
 
-#: What reads one delivery: :func:`streams.feeds.read.read`.
+#: What reads one delivery.
 Read = Callable[[Document, ReadOptions, ReadLimits], Reading]
 
 
-def main(read_one: Read = read, formats: Sequence[Format] = FORMATS) -> None:
+def read_plausible(document: Document, options: ReadOptions, limits: ReadLimits) -> Reading:
+    """Read one delivery and refuse samples that no ECG has.
+
+    Raises
+    ------
+    FeedRefusedError
+        As :func:`streams.feeds.read.read` and :func:`streams.feeds.plausibility.require_plausible_waveform`.
+    """
+    reading = read(document, options, limits)
+    require_plausible_waveform(reading.ecg)
+    return reading
+
+
+def main(read_one: Read = read_plausible, formats: Sequence[Format] = FORMATS) -> None:
     """Read what the gateway asks for until it asks no more; ``formats`` are loaded before the first."""
     # Ctrl-C and a stop of the whole service are the gateway's to answer; it closes the socket when done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
