@@ -18,9 +18,11 @@ from ops.cli import (
     explain,
     feed,
     history,
+    inspect_ecg,
     policy,
     pretrain,
     publish,
+    quarantine,
     services,
     simulate,
     study,
@@ -54,6 +56,7 @@ app.command("publish")(publish.publish)
 app.command("simulate")(simulate.simulate)
 app.command("tail")(tail.tail)
 app.command("worker")(worker.worker)
+app.command("inspect")(inspect_ecg.inspect)
 app.command("demo")(demo.demo)
 app.command("explain")(explain.explain)
 app.command("bench")(bench.bench)
@@ -68,6 +71,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(services.app, name="services")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(policy.app, name="policy")
+app.add_typer(quarantine.app, name="quarantine")
 
 
 def _print_version(wanted: bool) -> None:
