@@ -5,8 +5,9 @@ from datetime import datetime
 
 from schemas.invariants import require, require_number, require_text, require_texts, require_utc
 
-#: Gaps between deliveries that are remembered: at ten ECGs an hour two days, at one an hour three weeks.
-MAX_GAPS = 512
+#: Gaps between deliveries that are remembered. A feed counts deliveries within 15 minutes as one, so these
+#: are ten days of a source that never rests.
+MAX_GAPS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,8 @@ class FeedHealth:
     clock_skew_s : float or None
         How far the cart's clock runs ahead of the gateway's; None when nothing can be said.
     gaps_s : tuple of float
-        Seconds between deliveries, oldest first: the source's own rhythm.
+        Seconds between deliveries, oldest first: the source's own rhythm. What comes within 15 minutes after
+        a remembered delivery is not remembered; the last gap is from the last remembered one to the last.
     silent_after_s : float or None
         A longer silence than this is none of its rhythm; None while too little is known.
     silent_since : datetime or None
