@@ -1,9 +1,6 @@
 """``diastole feed folder``: ECG files that something puts into a folder."""
 
 import asyncio
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,18 +10,20 @@ from ops.cli.console import err, out
 from ops.cli.publish import parse_zone
 from ops.cli.setup import BrokerOption, prepared, run
 from ops.folder_progress import describe, shown_backlog, shown_watch
-from streams.feeds.folder.opening import Places, open_folder_feed
+from streams.feeds.folder.opening import Places, open_folder_feed, require_folder
 from streams.feeds.folder.plan import Rules
 from streams.feeds.folder.taking import Source
 from streams.feeds.settings import FeedSettings, load_feed_settings
 from streams.settings import Settings
 
 if TYPE_CHECKING:
+    from streams.feeds.admission import Admits
     from streams.feeds.folder.tally import Tally
 
 #: Documents taken at once for each process that reads: while one is read, others wait for Kafka and the disk.
 _AT_ONCE_PER_READER: Final = 4
 
+#: Told to stop before a backlog was at its end; as ops.cli.main.
 INTERRUPTED: Final = 130
 
 
@@ -60,6 +59,9 @@ def folder(
         float, typer.Option(min=0.0, help="A WFDB header waits so long for its signal files, s.")
     ] = Rules().patience_s,
     broker: BrokerOption = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of /healthz, /readyz, /metrics; 0: any.")
+    ] = None,
 ) -> None:
     """Take ECG files from a folder and those within it, until SIGTERM or Ctrl-C.
 
@@ -69,7 +71,7 @@ def folder(
 
     Example: diastole feed folder /mnt/carts --site north --timezone Europe/Rome
     """
-    settings = prepared(broker=broker, timezone=timezone)
+    settings = prepared(broker=broker, timezone=timezone, metrics_port=metrics_port)
     feed_settings = load_feed_settings()
     rules = Rules(settle_s=settle, patience_s=patience, keeps_files=keep)
     source = _source(label or path.resolve().name, site, ward, settings, feed_settings, rules)
@@ -100,43 +102,24 @@ async def _feed(
     # Imported here: Kafka's client takes half a second, which other commands need not wait.
     from streams.feeds.folder.running import take_backlog, watch
     from streams.feeds.gateway_assembly import open_gateway
+    from streams.feeds.serving import serve_until_told
 
-    label = source.origin.source
-    shown = shown_backlog(err()) if once else shown_watch(err(), label)
-    async with open_gateway("folder", settings, feed_settings) as gateway:
-        with _told_to_stop() as stop, shown as tell, open_folder_feed(gateway, places, source, tell) as feed:
-            if once:
-                is_done = await take_backlog(feed, stop)
-            else:
+    shown = shown_backlog(err()) if once else shown_watch(err(), source.origin.source)
+    code = INTERRUPTED if once else 0
+
+    async def serve(gateway: "Admits", stop: asyncio.Event) -> None:
+        nonlocal code
+        with shown as tell, open_folder_feed(gateway, places, source, tell) as feed:
+            if not once:
                 await watch(feed, stop)
-                is_done = True
-    _say_end(feed.tally)
-    if not is_done:
-        return INTERRUPTED
-    tally = feed.tally
-    return int(once and bool(tally.quarantined or tally.held or tally.stuck))
+            elif await take_backlog(feed, stop):
+                code = int(bool(feed.tally.quarantined or feed.tally.held or feed.tally.stuck))
+        _say_end(feed.tally)
+
+    require_folder(places)
+    await serve_until_told(open_gateway("folder", settings, feed_settings), serve)
+    return code
 
 
 def _say_end(tally: "Tally") -> None:
     out().print(f"{tally.ended} ECGs taken: {describe(tally)}", markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _told_to_stop() -> Iterator[asyncio.Event]:
-    """Give an event that SIGTERM and the first Ctrl-C set; the second Ctrl-C ends at once."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, signal.SIGINT)
-
-    def end() -> None:
-        stop.set()
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-    for number in numbers:
-        loop.add_signal_handler(number, end)
-    try:
-        yield stop
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

@@ -48,14 +48,7 @@ def open_folder_feed(
     ConfigurationError
         When there is no such folder, or another process takes from it.
     """
-    try:
-        folder = places.folder.resolve(strict=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the folder cannot be opened: {error.strerror}; check the path, or mount the share"
-        ) from None
-    if not folder.is_dir():
-        raise ConfigurationError("the path is no folder; name the folder that ECG files are put into")
+    folder = require_folder(places)
     shelf = Shelf(root=folder, accepted=folder / places.accepted, quarantined=folder / places.quarantined)
     keeps_files = source.rules.keeps_files
     with open_journal(places.home, folder) as journal:
@@ -75,3 +68,22 @@ def open_folder_feed(
             replace(source, rules=replace(source.rules, keeps_files=keeps_files)),
             on_change=on_change,
         )
+
+
+def require_folder(places: Places) -> Path:
+    """Return the folder without links in its path.
+
+    Raises
+    ------
+    ConfigurationError
+        When there is none.
+    """
+    try:
+        folder = places.folder.resolve(strict=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the folder cannot be opened: {error.strerror}; check the path, or mount the share"
+        ) from None
+    if not folder.is_dir():
+        raise ConfigurationError("the path is no folder; name the folder that ECG files are put into")
+    return folder
