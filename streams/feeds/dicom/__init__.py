@@ -1,0 +1,1 @@
+"""ECGs by DICOM C-STORE."""
