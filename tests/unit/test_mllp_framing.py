@@ -1,5 +1,7 @@
 """Frames come out of a stream the same, however its bytes were cut, and nothing makes it grow."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ noise = st.lists(st.sampled_from([b"\x0b", b"\x1c", b"\r", b"\n", b"M", b"x" * 4
 
 def cut(stream: bytes, places: list[int]) -> list[bytes]:
     at = sorted({0, len(stream), *(place % (len(stream) + 1) for place in places)})
-    return [stream[begin:end] for begin, end in zip(at, at[1:], strict=False)]
+    return [stream[begin:end] for begin, end in pairwise(at)]
 
 
 def taken(chunks: list[bytes]) -> tuple[list[tuple[bytes, bool]], bool]:

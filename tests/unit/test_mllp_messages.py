@@ -86,7 +86,7 @@ def as_text(lines: str) -> str:
 )
 def test_xml_as_text_is_found_however_it_is_written(observations: list[str]) -> None:
     [found] = documents(oru(*observations))
-    assert found.decode().split() == "<E>a &amp; b | c</E>".split()
+    assert found.decode().split() == ["<E>a", "&amp;", "b", "|", "c</E>"]
 
 
 def test_two_xml_documents_as_text_stay_two() -> None:
