@@ -1,5 +1,6 @@
 """A quarantine and a gateway in memory, for tests of what people do about refused deliveries."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -48,10 +49,13 @@ def delivery_of(content: bytes, source: str = "share", **options: str) -> Delive
 class MemoryQuarantine:
     """Records and content in memory; stands in for log and content both."""
 
+    is_sealed = False
+
     def __init__(self) -> None:
         self.records: list[EcgQuarantined | QuarantineAct] = []
         self.entries: dict[str, Entry] = {}
         self.content: dict[str, list[bytes]] = {}
+        self.n_written = 0
         self._n_read = 0
 
     async def catch_up(self) -> None:
@@ -64,6 +68,11 @@ class MemoryQuarantine:
 
     async def append(self, record: EcgQuarantined | QuarantineAct) -> None:
         self.records.append(record)
+
+    async def write(self, quarantine_id: str, opening: int, pieces: Sequence[bytes]) -> tuple[Piece, ...]:
+        self.n_written += 1
+        self.content[quarantine_id] = list(pieces)
+        return tuple(Piece(partition=0, offset=n) for n in range(len(pieces)))
 
     async def read(self, entry: Entry) -> list[bytes]:
         if entry.quarantine_id not in self.content:

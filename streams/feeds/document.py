@@ -43,6 +43,7 @@ class Document:
         """
         whole = hashlib.sha256(self.content)
         for name in sorted(self.companions):
-            whole.update(f"\0{len(name)}:{name}:{len(self.companions[name])}\0".encode())
+            said = f"\0{len(name)}:{name}:{len(self.companions[name])}\0"
+            whole.update(said.encode("utf-8", "surrogatepass"))  # file systems allow any bytes in a name
             whole.update(self.companions[name])
         return whole.hexdigest()

@@ -2,18 +2,19 @@
 
 import uuid
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from schemas.errors import PoisonError
 from schemas.identity import act_id
 from schemas.invariants import MAX_TEXT_CHARS
-from schemas.quarantine import EcgQuarantined, QuarantineAct, QuarantineVerb
+from schemas.quarantine import QuarantineAct, QuarantineVerb
 from streams.feeds.admission import Admission, Correction, Delivery, Readmits
 from streams.feeds.quarantine.content import unwrapped, wrapped
 from streams.feeds.quarantine.corrections import checked, corrected, merged, read_back, written
 from streams.feeds.quarantine.finding import Wanted, entry_named, newest_first
 from streams.feeds.quarantine.fold import Entry, Event, OutOfTurnError, State, require_turn
 from streams.feeds.quarantine.packing import unpacked
+from streams.feeds.quarantine.ports import HoldsContent, KnowsEntries
 from streams.feeds.refusal import FeedRefusedError
 from streams.feeds.sealing import Sealer
 from streams.stage import UtcClock
@@ -64,30 +65,6 @@ class Replayed:
     ecg_id: str | None = None
     refusal: FeedRefusedError | None = None
     is_earlier: bool = False
-
-
-class KnowsEntries(Protocol):
-    """The quarantine's records; see :class:`streams.feeds.quarantine.log.QuarantineLog`."""
-
-    @property
-    def entries(self) -> Any:
-        """Entries by id."""
-
-    async def catch_up(self) -> None:
-        """Read what was written by anybody before this call."""
-
-    async def append(self, record: EcgQuarantined | QuarantineAct) -> None:
-        """Write one record."""
-
-
-class HoldsContent(Protocol):
-    """The deliveries' bytes; see :class:`streams.feeds.quarantine.content.QuarantineContent`."""
-
-    async def read(self, entry: Entry) -> list[bytes]:
-        """Read all pieces of a delivery."""
-
-    async def remove(self, entry: Entry) -> None:
-        """Write tombstones for them."""
 
 
 class QuarantineDesk:
@@ -240,8 +217,7 @@ class QuarantineDesk:
         )
         await self._log.append(act)
         await self._log.catch_up()
-        after: Entry = self._log.entries[quarantine_id]
-        return after
+        return self._log.entries[quarantine_id]
 
     def _correction(self, entry: Entry) -> Correction:
         return merged(read_back(unwrapped(kept, self._sealer, _context(entry))) for kept in entry.corrections)

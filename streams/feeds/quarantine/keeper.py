@@ -10,7 +10,7 @@ from streams.feeds.admission import Delivery
 from streams.feeds.publish import WITHIN_S
 from streams.feeds.quarantine.fold import State
 from streams.feeds.quarantine.opening import QuarantineStore, open_quarantine
-from streams.feeds.quarantine.packing import id_of, packed
+from streams.feeds.quarantine.packing import id_of, packed, writable
 from streams.feeds.recognition import format_of
 from streams.feeds.refusal import FeedRefusedError
 from streams.feeds.sealing import Sealer
@@ -86,7 +86,7 @@ def _record(
 
 def _fitting(text: str, most_chars: int = MAX_NAME_CHARS) -> str:
     """Cut a text to what a record takes: nothing is lost for a source with an overlong name."""
-    return text.encode("utf-8", "replace").decode()[:most_chars]
+    return writable(text)[:most_chars]
 
 
 def _format_name(delivery: Delivery) -> str:

@@ -14,6 +14,7 @@ from streams.feeds.publish import WITHIN_S
 from streams.feeds.quarantine.content import QuarantineContent
 from streams.feeds.quarantine.log import QuarantineLog
 from streams.feeds.quarantine.packing import PIECE_BYTES
+from streams.feeds.quarantine.ports import HoldsContent, KnowsEntries
 from streams.feeds.quarantine.sending import Sender
 from streams.feeds.recorded_log import partitions_of
 from streams.feeds.sealing import QUARANTINE, Sealer, Secret
@@ -41,8 +42,8 @@ class QuarantineStore:
         Seals what names patients; None where the gateway has no key.
     """
 
-    log: QuarantineLog
-    content: QuarantineContent
+    log: KnowsEntries
+    content: HoldsContent
     sealer: Sealer | None = None
 
 

@@ -46,12 +46,18 @@ class KeptContentError(PoisonError):
 
 def id_of(delivery: Delivery) -> str:
     """Quarantine id of a delivery; the same bytes from the same source for the same patient give the same."""
+    options = delivery.options
     return quarantine_id(
-        feed=delivery.origin.feed,
-        source=delivery.origin.source,
+        feed=writable(delivery.origin.feed),
+        source=writable(delivery.origin.source),
         digest=delivery.document.digest(),
-        claims=(delivery.options.patient_id, delivery.options.expected_patient_id),
+        claims=(writable(options.patient_id), writable(options.expected_patient_id)),
     )
+
+
+def writable(text: str) -> str:
+    """Replace what cannot be written as UTF-8: half a surrogate pair, of a broken name or a JSON escape."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def packed(delivery: Delivery) -> tuple[bytes, ...]:
