@@ -15,6 +15,7 @@ from streams.feeds.admission import Admission, Delivery
 from streams.feeds.feed_metrics import FeedMetrics
 from streams.feeds.gateway import Gateway, Ports
 from streams.feeds.identity.names import Names, open_names
+from streams.feeds.plausibility import remarks, require_plausible_time
 from streams.feeds.publish import open_publisher
 from streams.feeds.quarantine.keeper import Keeper, open_keeper
 from streams.feeds.quarantine.opening import sealer_of
@@ -167,7 +168,9 @@ class _Unwatched:
 
 
 def _judged(ecg: EcgRecorded, now: datetime) -> tuple[str, ...]:
-    return ()
+    """Judge what depends on the hour; the waveform was judged where it was read."""
+    require_plausible_time(ecg.acquired_at, now)
+    return remarks(ecg, now)
 
 
 def _saying(feed: str) -> Callable[[int, int], None]:

@@ -1,6 +1,7 @@
 """Following ``ecg.recorded.v1``: every id on it is noted, and who asks is told when the end is reached."""
 
 import asyncio
+import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
@@ -26,6 +27,7 @@ _POLL_MS: Final = 200
 _FETCH_MS: Final = 50
 _REQUEST_MS: Final = 10_000
 _AGAIN_S: Final = 0.2
+_DISK_AGAIN_S: Final = 2.0
 #: How often it is looked whether the topic was given more partitions, and old ids are dropped, s.
 _LOOK_S: Final = 300.0
 
@@ -149,12 +151,21 @@ class RecordedLog:
         except OffsetOutOfRangeError as error:
             await self._recover(error)
             return
+        except sqlite3.OperationalError as error:
+            await self._wait_for_disk(error)
+            return
         except KafkaError:
             await asyncio.sleep(_AGAIN_S)
             return
         async with self._moved:
             self._positions = positions
             self._moved.notify_all()
+
+    async def _wait_for_disk(self, error: sqlite3.OperationalError) -> None:
+        log.warning("log_not_noted", reason=type(error).__name__, then="free space in DIASTOLE_HOME")
+        for tp, position in self._positions.items():
+            self._consumer.seek(tp, position)
+        await asyncio.sleep(_DISK_AGAIN_S)
 
     async def _take(self, tp: TopicPartition, records: Sequence[Any]) -> None:
         keys = [await self._key_of(record) for record in records]

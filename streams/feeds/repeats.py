@@ -1,6 +1,7 @@
 """Which ECGs are on ``ecg.recorded.v1`` already, so that a delivery that comes again is written once."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -70,12 +71,20 @@ class RepeatsIndex:
             except BaseException:
                 self._unclear.add(key)
                 raise
-            self._notes.note([(key, int(self._now().timestamp()))])
+            self._note(key)
 
     @property
     def n_unclear(self) -> int:
         """Ids of which it is not known whether they arrived."""
         return len(self._unclear)
+
+    def _note(self, key: Key) -> None:
+        try:
+            self._notes.note([(key, int(self._now().timestamp()))])
+        except sqlite3.OperationalError as error:
+            # It is on the log; with a full disk that is asked instead.
+            self._unclear.add(key)
+            log.warning("repeat_not_noted", reason=type(error).__name__, then="free space in DIASTOLE_HOME")
 
     @asynccontextmanager
     async def _holding(self, key: Key) -> AsyncIterator[None]:

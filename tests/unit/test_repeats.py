@@ -1,0 +1,214 @@
+import asyncio
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import RetriableError
+from streams.feeds.recorded_log import key_of
+from streams.feeds.refusal import FeedRefusedError
+from streams.feeds.repeat_notes import ReadUpTo, RepeatNotes
+from streams.feeds.repeats import RepeatsIndex
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+AT_S = int(NOW.timestamp())
+
+
+def named(number: int) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
+
+
+class FakeLog:
+    """What is on the log; catching up notes it."""
+
+    def __init__(self, notes: RepeatNotes) -> None:
+        self.on_it: list[str] = []
+        self.n_caught_up = 0
+        self._notes = notes
+
+    async def catch_up(self) -> None:
+        await asyncio.sleep(0)
+        self.n_caught_up += 1
+        self._notes.note([(key_of(ecg_id), AT_S) for ecg_id in self.on_it])
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Iterator[RepeatNotes]:
+    with RepeatNotes(tmp_path / "feed" / "repeats.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture
+def recorded(notes: RepeatNotes) -> FakeLog:
+    return FakeLog(notes)
+
+
+@pytest.fixture
+def index(notes: RepeatNotes, recorded: FakeLog) -> RepeatsIndex:
+    return RepeatsIndex(notes, recorded, lambda: NOW)
+
+
+async def test_an_id_is_there_once_it_was_sent(index: RepeatsIndex, recorded: FakeLog) -> None:
+    async with index.claim(named(1)) as is_there:
+        assert not is_there
+    async with index.claim(named(1)) as is_there:
+        assert is_there
+    async with index.claim(named(2)) as is_there:
+        assert not is_there
+    assert recorded.n_caught_up == 0, "what is clear needs no look at the log"
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+@pytest.mark.parametrize("error", [RetriableError("late"), asyncio.CancelledError(), TimeoutError()])
+async def test_after_an_unclear_send_the_log_decides(
+    index: RepeatsIndex, recorded: FakeLog, arrived: bool, error: BaseException
+) -> None:
+    with pytest.raises(type(error)):
+        async with index.claim(named(1)):
+            raise error
+    assert index.n_unclear == 1
+    recorded.on_it = [named(1)] if arrived else []
+    async with index.claim(named(1)) as is_there:
+        assert is_there is arrived
+    assert (recorded.n_caught_up, index.n_unclear) == (1, 0)
+
+
+async def test_a_look_at_the_log_that_is_cut_is_done_again(index: RepeatsIndex, recorded: FakeLog) -> None:
+    with pytest.raises(RetriableError):
+        async with index.claim(named(1)):
+            raise RetriableError("late")
+    recorded.on_it = [named(1)]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0), index.claim(named(1)):
+            raise AssertionError("unreachable")
+    async with index.claim(named(1)) as is_there:
+        assert is_there
+
+
+async def test_a_refusal_leaves_nothing_unclear(index: RepeatsIndex, recorded: FakeLog) -> None:
+    with pytest.raises(FeedRefusedError):
+        async with index.claim(named(1)):
+            raise FeedRefusedError("too long")
+    async with index.claim(named(1)) as is_there:
+        assert not is_there
+    assert recorded.n_caught_up == 0
+
+
+async def test_one_holds_an_id_at_a_time_and_others_do_not_wait(index: RepeatsIndex) -> None:
+    holding, sent = asyncio.Event(), asyncio.Event()
+
+    async def first() -> None:
+        async with index.claim(named(1)):
+            holding.set()
+            await sent.wait()
+
+    async def claimed(number: int) -> bool:
+        async with index.claim(named(number)) as is_there:
+            return is_there
+
+    sending = asyncio.create_task(first())
+    await holding.wait()
+    same = [asyncio.create_task(claimed(1)) for _ in range(3)]
+    assert await claimed(2) is False
+    assert not any(task.done() for task in same)
+    sent.set()
+    await sending
+    assert await asyncio.gather(*same) == [True] * 3
+
+
+async def test_who_waited_for_a_send_that_failed_sends_itself(index: RepeatsIndex) -> None:
+    sent: list[bool] = []
+
+    async def send(*, fails: bool) -> None:
+        async with index.claim(named(1)) as is_there:
+            await asyncio.sleep(0)
+            if fails:
+                raise RetriableError("late")
+            sent.append(is_there)
+
+    told = await asyncio.gather(
+        send(fails=True), send(fails=False), send(fails=False), return_exceptions=True
+    )
+    assert isinstance(told[0], RetriableError)
+    assert sent == [False, True]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["sent", "lost", "cut", "told"])), max_size=40),
+)
+async def test_every_id_is_written_once_whatever_goes_wrong(sends: list[tuple[int, str]]) -> None:
+    """``cut``: written, and the sender never learnt of it; ``lost``: not written, likewise."""
+    with RepeatNotes(Path(":memory:")) as notes:
+        recorded = FakeLog(notes)
+        index = RepeatsIndex(notes, recorded, lambda: NOW)
+        for number, how in sends:
+            try:
+                async with index.claim(named(number)) as is_there:
+                    if not is_there and how != "lost":
+                        recorded.on_it.append(named(number))
+                    if how in ("lost", "cut"):
+                        raise RetriableError("late")
+            except RetriableError:
+                continue
+        assert len(set(recorded.on_it)) == len(recorded.on_it)
+
+
+def test_notes_are_there_after_a_kill_as_far_as_they_were_read(tmp_path: Path) -> None:
+    file = tmp_path / "repeats.sqlite"
+    killed = RepeatNotes(file)
+    killed.note([(key_of(named(1)), AT_S)], {0: ReadUpTo(next_offset=7, last_id=key_of(named(1)))})
+    with RepeatNotes(file) as notes:
+        assert key_of(named(1)) in notes
+        assert notes.read_up_to() == {0: ReadUpTo(next_offset=7, last_id=key_of(named(1)))}
+    killed.__exit__(None, None, None)
+
+
+def test_ids_and_offsets_are_noted_together_or_not_at_all(notes: RepeatNotes) -> None:
+    def ids() -> Iterator[tuple[bytes, int]]:
+        yield key_of(named(1)), AT_S
+        raise sqlite3.OperationalError("disk full")
+
+    with pytest.raises(sqlite3.OperationalError):
+        notes.note(ids(), {0: ReadUpTo(next_offset=7)})
+    assert len(notes) == 0
+    assert notes.read_up_to() == {}
+
+
+def test_a_damaged_file_is_begun_anew(tmp_path: Path) -> None:
+    file = tmp_path / "repeats.sqlite"
+    file.write_bytes(b"no database" * 1000)
+    with RepeatNotes(file) as notes:
+        assert len(notes) == 0
+        notes.note([(key_of(named(1)), AT_S)])
+        assert key_of(named(1)) in notes
+
+
+def test_ids_leave_with_the_window(notes: RepeatNotes) -> None:
+    notes.note([(key_of(named(1)), AT_S - 10), (key_of(named(2)), AT_S)])
+    notes.forget_before(AT_S)
+    assert key_of(named(1)) not in notes
+    assert key_of(named(2)) in notes
+
+
+def test_only_a_gateway_that_ended_in_order_left_nothing_on_its_way(notes: RepeatNotes) -> None:
+    assert not notes.begin(), "of the first one nothing is known"
+    assert not notes.begin(), "this one was killed"
+    notes.end_in_order()
+    assert notes.begin()
+    assert not notes.begin()
+
+
+async def test_a_full_disk_makes_the_log_answer(
+    notes: RepeatNotes, recorded: FakeLog, index: RepeatsIndex
+) -> None:
+    notes._opened.execute("PRAGMA query_only = ON")
+    async with index.claim(named(1)):
+        recorded.on_it.append(named(1))
+    notes._opened.execute("PRAGMA query_only = OFF")
+    async with index.claim(named(1)) as is_there:
+        assert is_there
