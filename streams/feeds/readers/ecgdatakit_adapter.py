@@ -59,7 +59,7 @@ class Parsed:
     notes: tuple[str, ...] = ()
 
 
-def parse_with(parser: str, content: bytes, limits: ReadLimits = DEFAULT_LIMITS) -> Parsed:
+def parse_with(parser: str | type[Parser], content: bytes, limits: ReadLimits = DEFAULT_LIMITS) -> Parsed:
     """Run one parser of ecgdatakit over bytes, without the library's own scaling.
 
     The library is asked for this parser alone, never to guess; it reads paths only, so it is given one of a
@@ -68,16 +68,15 @@ def parse_with(parser: str, content: bytes, limits: ReadLimits = DEFAULT_LIMITS)
 
     Parameters
     ----------
-    parser : str
-        Module and class below ``ecgdatakit.parsing.parsers``, as ``scp_ecg.SCPECGParser``.
+    parser : str or type
+        Module and class below ``ecgdatakit.parsing.parsers``, as ``scp_ecg.SCPECGParser``; or the class.
 
     Raises
     ------
     FeedRefusedError
         When the library cannot read it, or read it in spite of a wrong checksum, of missing parts, of gaps.
     """
-    module, _, name = parser.partition(".")
-    parser_class: type[Parser] = getattr(import_module(f"ecgdatakit.parsing.parsers.{module}"), name)
+    parser_class = _named(parser) if isinstance(parser, str) else parser
     with _path_of(content) as path, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         record = _run(parser_class, path)
@@ -137,6 +136,12 @@ def cart_from(measured: GlobalMeasurements) -> CartStatement | None:
         qrs_axis_deg=measured.qrs_axis,
         t_axis_deg=measured.t_axis,
     )
+
+
+def _named(parser: str) -> type[Parser]:
+    module, _, name = parser.partition(".")
+    parser_class: type[Parser] = getattr(import_module(f"ecgdatakit.parsing.parsers.{module}"), name)
+    return parser_class
 
 
 @contextmanager
