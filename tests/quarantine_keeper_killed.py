@@ -1,7 +1,7 @@
 """A keeper that is killed between the content of a delivery and its record; for tests, by SIGKILL.
 
-``python tests/quarantine_keeper_killed.py BOOTSTRAP KEY_HEX N``: keeps N deliveries, writing each id to
-standard output once Kafka has acknowledged it, and is dead before the record of the next is written.
+``python tests/quarantine_keeper_killed.py BOOTSTRAP KEY_HEX N``: keeps N deliveries, writing ``kept ID`` of
+each once Kafka has acknowledged it, and is dead before the record of the next is written.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ async def keep(bootstrap: str, key: bytes, n: int) -> None:
     async with open_quarantine(bootstrap, Codec(FileRegistry()), Sealer(key)) as store:
         keeper = Keeper(replace(store, log=KilledBefore(store.log, n)))
         for number in range(n + 1):
-            sys.stdout.write(f"{await keeper.keep(delivery_of(content_of(number)), REFUSAL)}\n")
+            sys.stdout.write(f"kept {await keeper.keep(delivery_of(content_of(number)), REFUSAL)}\n")
             sys.stdout.flush()
 
 
