@@ -15,10 +15,11 @@ from schemas.recorded import Urgency
 from streams.assembly import build_codec
 from streams.feeds.readers.options import ReadOptions
 from streams.settings import Settings
+from streams.stage import utc_now
 
 
 def publish(
-    files: Annotated[list[Path], typer.Argument(help="DICOM waveforms, WFDB headers (.hea), HL7 aECG XML.")],
+    files: Annotated[list[Path], typer.Argument(help="ECG files of any format feeds take (WFDB: its .hea).")],
     broker: BrokerOption = None,
     timezone: Annotated[
         str | None,
@@ -36,10 +37,11 @@ def publish(
     ward: Annotated[str, typer.Option(help="Ward, over what the file says.")] = "",
     stat: Annotated[bool, typer.Option("--stat", help="Score these before routine ECGs.")] = False,
 ) -> None:
-    """Publish ECG files: DICOM, WFDB, HL7 aECG.
+    """Publish some ECG files by hand, without a gateway.
 
-    Each is on ecg.recorded.v1 when it is said to be. Publishing a file again is harmless: it gets the same
-    id. Exit code 1 when any file was refused.
+    Each is on ecg.recorded.v1 when it is said to be. Publishing a file again writes it again, under the same
+    id, which is harmless. Exit code 1 when any file was refused; nothing is kept of it (for that: diastole
+    feed folder). Patients' identifiers are published as the files have them.
 
     Example: diastole publish cart/*.dcm --timezone Europe/Rome --ward W3
     """
@@ -93,26 +95,33 @@ def parse_acquired_at(text: str | None, zone: tzinfo) -> datetime | None:
 
 async def _publish_all(files: list[Path], options: ReadOptions, settings: Settings) -> int:
     # Imported here: readers and Kafka's client take half a second, which other commands need not wait.
-    from streams.feeds.files import read_file
+    from streams.feeds.files import document_at
+    from streams.feeds.plausibility import remarks, require_plausible
     from streams.feeds.publish import open_publisher
+    from streams.feeds.reading import open_reading
+    from streams.feeds.settings import load_feed_settings
 
     refused = 0
     console, problems = out(), err()
-    async with open_publisher(settings.broker, build_codec(settings)) as publisher:
+    limits = load_feed_settings().limits()
+    async with (
+        open_publisher(settings.broker, build_codec(settings)) as publisher,
+        open_reading(1, limits) as reads,
+    ):
         for path in files:
             try:
-                reading = read_file(path, options)
-                at = await publisher.publish(reading.ecg)
+                reading = await reads.read(document_at(path, limits), options)
+                ecg, now = reading.ecg, utc_now()
+                require_plausible(ecg, now)
+                at = await publisher.publish(ecg)
             except PoisonError as error:
                 refused += 1
                 _say(problems, f"refused {path.name}: {error}")
                 continue
-            ecg = reading.ecg
             where = f"{at.topic}[{at.partition}]@{at.offset}"
             leads = f"{len(ecg.lead_names)} leads at {ecg.sample_rate_hz:g} Hz"
-            said = f"published {path.name} as {at.ecg_id} ({ecg.source_format}, {leads}) to {where}"
-            _say(console, said)
-            for note in reading.notes:
+            _say(console, f"published {path.name} as {at.ecg_id} ({ecg.source_format}, {leads}) to {where}")
+            for note in (*reading.notes, *remarks(ecg, now)):
                 _say(problems, f"note on {path.name}: {note}")
     return refused
 

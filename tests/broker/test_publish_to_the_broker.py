@@ -113,7 +113,7 @@ async def test_the_commands_publish_and_tail(embedded_broker: RunningBroker, tmp
 
     assert published.returncode == 1
     assert published.stdout.startswith("published waveform_ecg.dcm as ")
-    assert "refused report.pdf: format not recognised" in published.stderr
+    assert "refused report.pdf: a printed report" in published.stderr
     assert "refused odd.xml: XML in an encoding that is not read" in published.stderr
     assert "note on waveform_ecg.dcm: time carries no zone, read as Europe/Rome" in published.stderr
     assert "Traceback" not in published.stderr
