@@ -8,12 +8,13 @@ import typer
 
 from ops.cli.publish import parse_zone
 from ops.cli.setup import BrokerOption, prepared, run
+from schemas.errors import ConfigurationError
 from streams.feeds.settings import FeedSettings, load_feed_settings
 from streams.settings import Settings
 
 if TYPE_CHECKING:
     from streams.feeds.gateway_assembly import OpenGateway
-    from streams.feeds.http.serving import Address
+    from streams.feeds.http.serving import Address, Certificate
 
 
 def http(
@@ -47,20 +48,24 @@ def http(
     Example: diastole feed http --port 8008, then: curl --data-binary @ecg.dcm http://127.0.0.1:8008/v1/ecgs
     """
     # Imported here: Kafka's client and FastAPI take a second, which other commands need not wait.
-    from streams.feeds.http.serving import Address, require_guarded
+    from streams.feeds.http.serving import Address, Certificate, require_guarded
 
     settings = prepared(broker=broker, timezone=timezone, metrics_port=metrics_port)
     feed_settings = load_feed_settings(tokens=tokens)
     require_guarded(host, has_tokens=feed_settings.tokens is not None)
-    address = Address(host=host, port=port, certificate=certificate, key=key)
-    run(_serve(address, settings, feed_settings))
+    if (certificate is None) != (key is None):
+        raise ConfigurationError("HTTPS needs both --certificate and --key, PEM files")
+    guarded = Certificate(chain=certificate, key=key) if certificate is not None and key is not None else None
+    run(_serve(Address(host=host, port=port), guarded, settings, feed_settings))
 
 
-async def _serve(address: "Address", settings: Settings, feed_settings: FeedSettings) -> None:
+async def _serve(
+    address: "Address", certificate: "Certificate | None", settings: Settings, feed_settings: FeedSettings
+) -> None:
     from streams.feeds.gateway_assembly import open_gateway
     from streams.feeds.http.app import FEED, build_app
     from streams.feeds.http.operators import operator_routes
-    from streams.feeds.http.serving import serve_http
+    from streams.feeds.http.serving import listen, serve_http
     from streams.feeds.http.tokens import Tokens
     from streams.feeds.serving import serve_until_told
 
@@ -74,6 +79,6 @@ async def _serve(address: "Address", settings: Settings, feed_settings: FeedSett
             zone=parse_zone(settings.timezone),
             operators=operator_routes(gateway, tokens),
         )
-        await serve_http(app, address, stop, settings.drain_budget_s)
+        await serve_http(app, listen(address), stop, settings.drain_budget_s, certificate)
 
     await serve_until_told(open_gateway(FEED, settings, feed_settings), serve)

@@ -11,9 +11,9 @@ import structlog
 from schemas.errors import RetriableError
 from schemas.recorded import EcgRecorded
 from streams.assembly import build_codec
-from streams.feeds.admission import Admission, Delivery
 from streams.feeds.feed_metrics import FeedMetrics
 from streams.feeds.gateway import Gateway, Ports
+from streams.feeds.health.report import open_watch
 from streams.feeds.identity.names import Names, open_names
 from streams.feeds.plausibility import remarks, require_plausible_time
 from streams.feeds.publish import open_publisher
@@ -94,6 +94,9 @@ async def open_gateway(
                 now=now,
             )
         )
+        watch = await opened.once_there(
+            lambda: open_watch(feed, settings, feed_settings, codec, now, metrics.registry)
+        )
         ports = Ports(
             reads=reads,
             judges=_judged,
@@ -101,7 +104,7 @@ async def open_gateway(
             repeats=repeats,
             publishes=publishes,
             keeps=keeper,
-            watches=_Unwatched(),
+            watches=watch,
         )
         gateway = OpenGateway(ports, metrics, ack_budget_s=feed_settings.ack_budget_s, now=now)
         gateway.names, gateway.keeper = names, keeper
@@ -158,13 +161,6 @@ class _Opening:
             else:
                 self._status.held_up_by = None
                 return opened
-
-
-class _Unwatched:
-    """Watches nothing."""
-
-    def note(self, delivery: Delivery, admission: Admission, ecg: EcgRecorded | None) -> None:
-        """Count nothing."""
 
 
 def _judged(ecg: EcgRecorded, now: datetime) -> tuple[str, ...]:

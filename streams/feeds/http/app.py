@@ -93,6 +93,7 @@ def build_app(
     max_bytes: int,
     zone: tzinfo,
     operators: APIRouter | None = None,
+    room: BodyRoom | None = None,
     now: UtcClock = utc_now,
 ) -> FastAPI:
     """Build the application.
@@ -107,6 +108,8 @@ def build_app(
         Of times that carry none and for which the request names none.
     operators : APIRouter or None
         The quarantine's routes, which guard themselves by a token with the role operator.
+    room : BodyRoom or None
+        Bounds what all senders' bodies may hold together.
     """
     app = FastAPI(
         title="Diastole ECG gateway",
@@ -115,12 +118,12 @@ def build_app(
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    room = BodyRoom(max_bytes)
+    bodies = room or BodyRoom(max_bytes)
 
     @app.post("/v1/ecgs", summary="Deliver one ECG", openapi_extra=_DESCRIBED)
     async def deliver(request: Request) -> Response:
         token = require_token(request, tokens, Role.FEED)
-        async with room.read(request) as body:
+        async with bodies.read(request) as body:
             options = options_of(request, body.fields, token, zone)
             origin = Origin(feed=FEED, source=token.name, site_id=options.site_id)
             delivery = Delivery(document=body.document, origin=origin, received_at=now(), options=options)

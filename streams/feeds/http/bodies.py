@@ -45,9 +45,20 @@ class Body:
 
 
 class BodyRoom:
-    """Reads bodies, keeping count of the bytes of all that are held."""
+    """Reads bodies, keeping count of the bytes of all that are held.
 
-    def __init__(self, max_bytes: int, max_buffered_bytes: int = MAX_BUFFERED_BYTES) -> None:
+    Parameters
+    ----------
+    max_bytes : int
+        Of one body.
+    chunk_s : float
+        Longest wait for more of it, s.
+    """
+
+    def __init__(
+        self, max_bytes: int, max_buffered_bytes: int = MAX_BUFFERED_BYTES, chunk_s: float = CHUNK_S
+    ) -> None:
+        self._chunk_s = chunk_s
         self._max_bytes = max_bytes
         self._free = max(max_buffered_bytes, max_bytes)
 
@@ -74,7 +85,7 @@ class BodyRoom:
         chunks = request.stream()
         try:
             async with asyncio.timeout(WHOLE_S):
-                while chunk := await asyncio.wait_for(anext(chunks, b""), CHUNK_S):
+                while chunk := await asyncio.wait_for(anext(chunks, b""), self._chunk_s):
                     if len(held) + len(chunk) > self._max_bytes:
                         raise self._too_large()
                     if len(chunk) > self._free:

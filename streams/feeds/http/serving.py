@@ -34,14 +34,18 @@ class Address:
     ----------
     port : int
         0 takes a free one.
-    certificate, key : Path or None
-        PEM files; both given, it speaks HTTPS.
     """
 
     host: str
     port: int
-    certificate: Path | None = None
-    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """With what it speaks HTTPS: PEM files of the certificate's chain and of its key."""
+
+    chain: Path
+    key: Path
 
 
 def require_guarded(host: str, *, has_tokens: bool) -> None:
@@ -59,17 +63,30 @@ def require_guarded(host: str, *, has_tokens: bool) -> None:
         )
 
 
-async def serve_http(app: FastAPI, address: Address, stop: asyncio.Event, drain_budget_s: float) -> None:
+async def serve_http(
+    app: FastAPI,
+    listening: socket.socket,
+    stop: asyncio.Event,
+    drain_budget_s: float,
+    certificate: Certificate | None = None,
+    head_s: float = HEAD_S,
+) -> None:
     """Serve until ``stop`` is set, then take nothing new and end what is under way within the budget.
+
+    Parameters
+    ----------
+    listening : socket
+        Of :func:`listen`; closed at the end.
+    head_s : float
+        Longest time from a connection, or from the answer before, to a whole request head, s.
 
     Raises
     ------
     ConfigurationError
-        When the address cannot be listened on, or its certificate not be used.
+        When the certificate cannot be used.
     """
-    listening = _listen(address)
     try:
-        server = _Server(_config(app, address, drain_budget_s))
+        server = _Server(_config(app, certificate, drain_budget_s, head_s))
     except (OSError, ValueError) as error:
         listening.close()
         raise ConfigurationError(
@@ -78,7 +95,7 @@ async def serve_http(app: FastAPI, address: Address, stop: asyncio.Event, drain_
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     stopping = asyncio.create_task(stop.wait())
     host, port = listening.getsockname()[:2]
-    log.info("http_listens", host=host, port=port, tls=address.certificate is not None)
+    log.info("http_listens", host=host, port=port, tls=certificate is not None)
     try:
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -102,13 +119,15 @@ class _ImpatientProtocol(H11Protocol):
     uvicorn itself bounds only the time between two requests, and ends that with their first byte.
     """
 
+    patience_s = HEAD_S
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._waiting: asyncio.TimerHandle = self.loop.call_later(HEAD_S, self._give_up)
+        self._waiting: asyncio.TimerHandle = self.loop.call_later(self.patience_s, self._give_up)
 
     def on_response_complete(self) -> None:
         self._waiting.cancel()
-        self._waiting = self.loop.call_later(HEAD_S, self._give_up)
+        self._waiting = self.loop.call_later(self.patience_s, self._give_up)
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -121,13 +140,18 @@ class _ImpatientProtocol(H11Protocol):
             self.transport.close()
 
 
-def _config(app: FastAPI, address: Address, drain_budget_s: float) -> uvicorn.Config:
+def _config(
+    app: FastAPI, certificate: Certificate | None, drain_budget_s: float, head_s: float
+) -> uvicorn.Config:
+    class Impatient(_ImpatientProtocol):
+        patience_s = head_s
+
     tls: dict[str, Any] = {}
-    if address.certificate is not None or address.key is not None:
-        tls = {"ssl_certfile": address.certificate, "ssl_keyfile": address.key}
+    if certificate is not None:
+        tls = {"ssl_certfile": certificate.chain, "ssl_keyfile": certificate.key}
     config = uvicorn.Config(
         app,
-        http=_ImpatientProtocol,
+        http=Impatient,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -143,7 +167,14 @@ def _config(app: FastAPI, address: Address, drain_budget_s: float) -> uvicorn.Co
     return config
 
 
-def _listen(address: Address) -> socket.socket:
+def listen(address: Address) -> socket.socket:
+    """Listen; whoever connects from now on waits until somebody serves.
+
+    Raises
+    ------
+    ConfigurationError
+        When that address cannot be listened on: taken by another process, or not one of this machine.
+    """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     # Named as TCP, or asyncio does not know that it may switch Nagle's delay off: 40 ms an answer.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
