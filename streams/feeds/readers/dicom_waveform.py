@@ -11,18 +11,10 @@ from pydicom.dataset import Dataset
 
 from models.leads import standard_name
 from streams.feeds.limits import ReadLimits
+from streams.feeds.readers.lead_codes import coded_lead
 from streams.feeds.readers.leads import Picked, missing_leads, pick_leads
 from streams.feeds.readers.scaling import Channel, microvolts_per
 from streams.feeds.refusal import FeedRefusedError, RefusalReason
-
-#: Lead numbers of SCP-ECG (EN 1064 table 5) and, the same, of ISO/IEEE 11073-10101 (PS3.16 CID 3001).
-LEAD_OF_NUMBER: Final = {
-    1: "I", 2: "II", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF", 65: "-aVR",
-    3: "V1", 4: "V2", 5: "V3", 6: "V4", 7: "V5", 8: "V6",
-}  # fmt: skip
-
-#: IEEE 11073 codes with their partition in front: MDC_ECG_LEAD_I is 131 073, and as a potential 131 329.
-_MDC_LEADS: Final = (2 * 2**16, 2 * 2**16 + 256)
 
 #: Sample interpretations (PS3.3 C.10.9.1.5) that are counts. MB and AB are companded: not linear in voltage.
 _DTYPE: Final = {
@@ -119,23 +111,13 @@ def _lead_name(channel: Dataset) -> str:
     source = (channel.get("ChannelSourceSequence") or [Dataset()])[0]
     code, meaning = str(source.get("CodeValue", "") or ""), str(source.get("CodeMeaning", "") or "")
     label = str(channel.get("ChannelLabel", "") or "")
-    coded = _coded_lead(code)
+    coded = coded_lead(code)
     if coded:
         return coded
     for words in (meaning, meaning.partition(",")[0], code, label):
         if standard_name(words) is not None:
             return words
     return meaning or label or code
-
-
-def _coded_lead(code: str) -> str | None:
-    """Read ``5.6.3-9-1`` of SCPECG, ``2:1`` or ``131073`` of MDC."""
-    number = code.removeprefix("5.6.3-9-").removeprefix("2:")
-    if not (number.isascii() and number.isdecimal() and len(number) <= 6):
-        return None
-    if number != code:
-        return LEAD_OF_NUMBER.get(int(number))
-    return next((lead for base in _MDC_LEADS if (lead := LEAD_OF_NUMBER.get(int(number) - base))), None)
 
 
 def channels_of(recording: Recording, limits: ReadLimits, *, is_little_endian: bool) -> tuple[Channel, ...]:

@@ -7,6 +7,11 @@ from typing import Final
 #: YYYYMMDDHHMM[SS[.f…]][±ZZZZ]: the DT of DICOM (PS3.5 §6.2) and the TS of HL7 v3 write moments alike.
 _COMPACT: Final = re.compile(r"(\d{12})(\d{2})?(?:\.(\d{1,9}))?([+-]\d{4})?", re.ASCII)
 
+#: What ISO 8601 and FHIR write, down to the minute at least.
+_EXTENDED: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?", re.ASCII | re.IGNORECASE
+)
+
 _OFFSET: Final = re.compile(r"([+-])(\d{2})(\d{2})", re.ASCII)
 
 #: The offsets DICOM allows (PS3.5 §6.2, VR DT), and the world has: UTC−12 to UTC+14.
@@ -58,3 +63,26 @@ def parse_moment(text: str) -> datetime | None:
         return None
     moment = moment.replace(microsecond=int((fraction or "0").ljust(6, "0")[:6]))
     return moment.replace(tzinfo=zone)
+
+
+def parse_iso_moment(text: str) -> datetime | None:
+    """Read ``YYYY-MM-DDThh:mm[:ss[.f…]][Z|±hh:mm]``: aware where it carries an offset, else a local time.
+
+    Returns
+    -------
+    datetime or None
+        None when the text is not a moment down to the minute, or its offset is none that exists.
+
+    >>> parse_iso_moment("2013-01-25T10:59:19.5+01:00").isoformat()
+    '2013-01-25T10:59:19.500000+01:00'
+    >>> parse_iso_moment("2013-01-25") is None, parse_iso_moment("2013-01-25T10:59+23:00") is None
+    (True, True)
+    """
+    if _EXTENDED.fullmatch(text.strip()) is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip().upper())
+    except ValueError:
+        return None
+    east = moment.utcoffset()
+    return moment if east is None or _WEST_MOST <= east <= _EAST_MOST else None
