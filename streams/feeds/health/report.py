@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
 from schemas.codec import Codec
-from schemas.errors import PoisonError
+from schemas.errors import PoisonError, RetriableError
 from schemas.feed import FeedHealth
 from streams.adapters.kafka_follower import open_follower
 from streams.envelope import envelope
@@ -78,7 +78,9 @@ class Reporter:
                     except BaseException:
                         source.is_changed = True
                         raise
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, RetriableError, TimeoutError) as error:
+            # Without Kafka nothing is admitted either, so nobody can be called silent for that time.
+            self._watch.was_deaf(now)
             log.warning("feed_health_waits", code=type(error).__name__, then="with the next report")
             return False
         return True

@@ -128,7 +128,9 @@ class WatchedSource:
         """Note that Kafka has the alarm."""
         self.is_changed = True
         self.silent_since = alarm.started_at if alarm.ended_at is None else None
-        self.spoke_at = None
+        # It may have spoken while Kafka was being told that it is silent.
+        last = self.last_received_at
+        self.spoke_at = last if self.silent_since is not None and last != self.silent_since else None
 
     def health(self, now: datetime) -> FeedHealth:
         """Report on it."""

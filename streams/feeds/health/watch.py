@@ -72,6 +72,10 @@ class FeedWatch:
         elif health.last_received_at is not None:
             known.heard(health.last_received_at)
 
+    def was_deaf(self, until: datetime) -> None:
+        """Note that nothing could be received up to now: sources have their time to speak first."""
+        self._watched_since = until
+
     def alarms(self, now: datetime) -> Iterator[tuple[WatchedSource, TechnicalAlarm]]:
         """Give the alarms that are due, each with the source to be told once Kafka has it."""
         for source in list(self._sources.values()):
