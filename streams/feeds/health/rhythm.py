@@ -31,8 +31,8 @@ RESOLUTION_S: Final = 15 * 60.0
 LEAST_SILENCE_S: Final = 3600.0
 
 #: Of ECGs that come by chance, 99 of 100 gaps have less than 4.6 due; twice that is exceeded once in 10 000
-#: gaps: one to five false alarms in a year of a simulated clinic, ward, emergency department or hospital. What
-#: comes regularly varies less and is missed sooner.
+#: gaps: one to five false alarms in a year of a simulated clinic, ward, emergency department or hospital.
+#: What comes regularly varies less and is missed sooner.
 _FACTOR: Final = 2.0
 _USUAL: Final = 0.99
 
