@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from streams.feeds.folder.tally import Tally
 
 #: Documents taken at once for each process that reads: while one is read, others wait for Kafka and the disk.
-_AT_ONCE_PER_READER: Final = 4
+AT_ONCE_PER_READER: Final = 4
 
 #: Told to stop before a backlog was at its end; as ops.cli.main.
 INTERRUPTED: Final = 130
@@ -92,7 +92,7 @@ def _source(
         options=ReadOptions(timezone=parse_zone(settings.timezone), site_id=site, ward_id=ward),
         limits=feed_settings.limits(),
         rules=rules,
-        at_once=_AT_ONCE_PER_READER * feed_settings.readers,
+        at_once=AT_ONCE_PER_READER * feed_settings.readers,
     )
 
 
