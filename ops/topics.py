@@ -13,6 +13,7 @@ from streams.topology import (
     CARE_AUDIT,
     COMPACTED_FEED_TOPICS,
     ECG_FEATURIZED,
+    ECG_QUARANTINE_CONTENT,
     ECG_RECORDED,
     ECG_RISK_SILENT,
     FEED_TOPICS,
@@ -44,6 +45,15 @@ _RETENTION_MS: Final[Mapping[str, int]] = {
     ECG_RECORDED: 14 * _DAY_MS,
     ECG_FEATURIZED: 7 * _DAY_MS,
     ECG_RISK_SILENT: 180 * _DAY_MS,
+}
+
+
+#: What a person discarded is to be off the disks within about a day: without this Kafka would compact no
+#: segment before it is full or a week old. Pieces have half a MiB; the limit is written as everywhere.
+_CONTENT: Final[Mapping[str, str]] = {
+    "max.compaction.lag.ms": str(_DAY_MS),
+    "delete.retention.ms": str(_DAY_MS),
+    "max.message.bytes": str(RECORD_BYTES),
 }
 
 
@@ -110,7 +120,8 @@ def _configuration(name: str, replication: int) -> dict[str, str]:
     durable = {"min.insync.replicas": str(max(1, replication - 1))}
     if name in state_topics() or name in COMPACTED_FEED_TOPICS:
         # The newest of each key, for ever; deleting by age would forget the quiet ones.
-        return durable | {"cleanup.policy": "compact"}
+        compacted = durable | {"cleanup.policy": "compact"}
+        return compacted | (_CONTENT if name == ECG_QUARANTINE_CONTENT else {})
     source = name.removesuffix(".dlq")
     # A dead letter waits for a person: it stays as long as an outage's worth, but never less than 30 days.
     retention_ms = 30 * _DAY_MS if name != source else _RETENTION_MS.get(name, _FOREVER)
