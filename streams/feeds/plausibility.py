@@ -14,6 +14,8 @@ IMPLAUSIBLE_AMPLITUDE half of the leads have beats   the largest R waves have 6 
 CONTRADICTORY_LEADS   limb leads at odds             :mod:`streams.feeds.limb_law`
 DAMAGED               single samples of limb leads   :mod:`streams.feeds.limb_law`
                       at odds with the others
+IMPLAUSIBLE_AMPLITUDE 2 % of a lead's samples go     hum of an open lead that does so has 70 mV (50 Hz
+                      forth and back by 20 mV        at 500 Hz); this is no signal, but bytes misread
 DAMAGED               single samples of one lead     1 mV that comes and goes within one sample while no
                       alone                          other lead moves is faster than recorders let
                                                      through (150 Hz); pacing spikes are in many leads
@@ -56,6 +58,11 @@ LONE_UV: Final = 1000.0
 #: … while its own neighbours and, at that instant, all other leads keep within this share of it.
 _QUIET_SHARE: Final = 0.1
 
+#: A lead of which so many samples go forth and back by so much, µV, is no signal. Spikes that pace two
+#: chambers are 0.5 % of the samples at 500 Hz.
+ZIGZAG_UV: Final = 20_000.0
+_ZIGZAG_SHARE: Final = 0.02
+
 #: Rates that recorders use, Hz.
 _USUAL_RATES_HZ: Final = frozenset(
     {100, 120, 125, 128, 180, 200, 240, 250, 256, 257, 300, 320, 360, 400, 480, 500, 512, 600}
@@ -92,6 +99,7 @@ def require_plausible_waveform(ecg: EcgRecorded) -> None:
     """
     _require_duration(ecg.samples.shape[1] / ecg.sample_rate_hz)
     _require_amplitude(ecg)
+    _require_no_zigzag(ecg)
     _require_limb_law(breach_of(ecg.samples, ecg.lead_names, ecg.uv_per_unit))
     _require_no_lone_samples(ecg)
 
@@ -178,6 +186,20 @@ def _beat_units(ecg: EcgRecorded) -> float:
     stretches = ecg.samples[:, : n_stretches * width].reshape(len(ecg.samples), n_stretches, -1)
     excursions = np.ptp(stretches.astype(np.int32), axis=2)  # (n_leads, n_stretches)
     return float(np.median(np.quantile(excursions, _BEAT_QUANTILE, axis=1)))
+
+
+def _require_no_zigzag(ecg: EcgRecorded) -> None:
+    steps = np.diff(ecg.samples.astype(np.int32), axis=1)  # (n_leads, n_samples - 1)
+    is_large = np.abs(steps) >= ZIGZAG_UV / ecg.uv_per_unit
+    turns = is_large[:, 1:] & is_large[:, :-1] & ((steps[:, 1:] > 0) != (steps[:, :-1] > 0))
+    wild = np.count_nonzero(turns, axis=1) >= _ZIGZAG_SHARE * steps.shape[1]
+    if wild.any():
+        leads = [ecg.lead_names[row] for row in wild.nonzero()[0]]
+        raise FeedRefusedError(
+            f"lead {', '.join(leads)} goes forth and back by {ZIGZAG_UV / 1000.0:g} mV from sample to sample, "
+            "which is no signal; the file was damaged: export it again",
+            RefusalReason.IMPLAUSIBLE_AMPLITUDE,
+        )
 
 
 def _require_limb_law(breach: Breach | None) -> None:

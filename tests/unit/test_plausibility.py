@@ -216,6 +216,25 @@ def test_pacing_spikes_pass(ecg: EcgRecorded, width: int) -> None:
     require_plausible_waveform(changed(ecg, pace))
 
 
+def test_a_lead_of_misread_bytes_is_no_signal(ecg: EcgRecorded) -> None:
+    def misread(samples: Samples) -> None:
+        counts = samples[9, 4500:].astype("<i2").tobytes()
+        samples[9, 4500:] = np.maximum(np.frombuffer(counts[1:] + b"\0", "<i2"), -32767)
+
+    refusal = refusal_of(changed(ecg, misread))
+    assert refusal.reason is RefusalReason.IMPLAUSIBLE_AMPLITUDE
+    assert "V4" in str(refusal)
+
+
+def test_hum_of_an_open_lead_passes(ecg: EcgRecorded) -> None:
+    hum = np.rint(12_000 * np.sin(2.0 * np.pi * 50.0 * np.arange(5000) / 500.0 + 0.3)).astype(np.int64)
+
+    def open_lead(samples: Samples) -> None:
+        samples[9] = hum  # 15 mV
+
+    require_plausible_waveform(changed(ecg, open_lead))
+
+
 def test_clipped_limb_leads_are_not_called_damaged(ecg: EcgRecorded) -> None:
     samples = ecg.samples.astype(np.int64)
     samples[1] = np.minimum(samples[1], np.sort(samples[1])[-20])

@@ -13,7 +13,7 @@ from schemas.invariants import MAX_AGE_YEARS
 from schemas.recorded import CartStatement, EcgRecorded, Sex
 from streams.feeds.readers.leads import require_twelve_leads, shown
 from streams.feeds.readers.options import ReadOptions, require_acquired_at, require_patient_id
-from streams.feeds.readers.scaling import Channel, to_one_scale
+from streams.feeds.readers.scaling import Channel, odd_scales, to_one_scale
 from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
 
@@ -102,6 +102,8 @@ def _notes(found: Found, options: ReadOptions) -> Iterator[str]:
     if found.left_out:
         names = ", ".join(shown(name) for name in found.left_out)
         yield f"left out, none of the twelve leads or one of them again: {names}"
+    if odd := odd_scales(found.channels):
+        yield f"stored in another scale than the other leads: {', '.join(odd)}; see that their size is right"
     if found.age_years is not None and _possible_age(found.age_years) is None:
         yield "its age is none a person can have, read as unknown"
 

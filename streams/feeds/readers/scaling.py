@@ -102,6 +102,20 @@ def to_one_scale(channels: Sequence[Channel]) -> tuple[float, npt.NDArray[np.int
     return uv_per_unit, samples
 
 
+def odd_scales(channels: Sequence[Channel]) -> tuple[str, ...]:
+    """Name the leads whose scale is not that of most; none where there is no scale that most share.
+
+    A digit that changed in one lead's scale makes another ECG, which nothing in a file contradicts: exporters
+    may store leads in several scales, but seldom a few of them.
+    """
+    scales = [channel.uv_per_count for channel in channels]
+    common = sorted(scales)[len(scales) // 2]  # whichever most share is in the middle
+    odd = tuple(
+        channel.name for channel in channels if abs(channel.uv_per_count / common - 1.0) >= _SAME_SCALE
+    )
+    return odd if len(odd) <= len(channels) // 3 else ()
+
+
 def _require_usable(channels: Sequence[Channel]) -> None:
     if not channels:
         raise FeedRefusedError("no channels in it; export it with its leads")
