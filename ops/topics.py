@@ -121,7 +121,7 @@ def _configuration(name: str, replication: int) -> dict[str, str]:
     if name in state_topics() or name in COMPACTED_FEED_TOPICS:
         # The newest of each key, for ever; deleting by age would forget the quiet ones.
         compacted = durable | {"cleanup.policy": "compact"}
-        return compacted | (_CONTENT if name == ECG_QUARANTINE_CONTENT else {})
+        return {**compacted, **_CONTENT} if name == ECG_QUARANTINE_CONTENT else compacted
     source = name.removesuffix(".dlq")
     # A dead letter waits for a person: it stays as long as an outage's worth, but never less than 30 days.
     retention_ms = 30 * _DAY_MS if name != source else _RETENTION_MS.get(name, _FOREVER)

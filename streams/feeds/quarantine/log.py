@@ -115,7 +115,7 @@ class QuarantineLog:
             self._entries[record.quarantine_id] = fold(self._entries.get(record.quarantine_id), record)
         except PoisonError as error:
             _log.warning(
-                "quarantine record left out",
+                "quarantine_record_left_out",
                 partition=message.partition,
                 offset=message.offset,
                 code=error.code,
