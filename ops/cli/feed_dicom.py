@@ -52,6 +52,9 @@ def dicom(
         ),
     ] = None,
     broker: BrokerOption = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of /healthz, /readyz, /metrics; 0: any.")
+    ] = None,
 ) -> None:
     """Take 12-lead, general and ambulatory ECG objects by C-STORE, until SIGTERM or Ctrl-C; answers C-ECHO.
 
@@ -60,7 +63,7 @@ def dicom(
 
     Example: diastole feed dicom --host 0.0.0.0 --ae-title DIASTOLE --allow CART1 --allow CART2
     """
-    settings = prepared(broker=broker, timezone=timezone)
+    settings = prepared(broker=broker, timezone=timezone, metrics_port=metrics_port)
     feed_settings = load_feed_settings()
     # Imported here: pynetdicom takes half a second, which other commands need not wait.
     from streams.feeds.dicom.listener import AssociationRules

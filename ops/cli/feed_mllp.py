@@ -50,6 +50,9 @@ def mllp(
         ),
     ] = None,
     broker: BrokerOption = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of /healthz, /readyz, /metrics; 0: any.")
+    ] = None,
 ) -> None:
     """Take ECGs inside HL7 v2 messages (ORU over MLLP), until SIGTERM or Ctrl-C.
 
@@ -59,7 +62,7 @@ def mllp(
 
     Example: diastole feed mllp --host 0.0.0.0 --allow 10.1.0.0/16 --timezone Europe/Rome
     """
-    settings = prepared(broker=broker, timezone=timezone)
+    settings = prepared(broker=broker, timezone=timezone, metrics_port=metrics_port)
     feed_settings = load_feed_settings()
     # Imported here: Kafka's client takes half a second, which other commands need not wait.
     from streams.feeds.mllp.answering import SiteRules
