@@ -20,7 +20,8 @@ class ReadLimits:
     max_depth, max_elements : int
         Of XML or JSON. An aECG has a depth of 15 and some hundred elements.
     timeout_s, memory_bytes : float, int
-        Of the process that reads it; enforced from outside (:mod:`streams.feeds.reading`).
+        Of the process that reads it, processor time and what it takes beside its libraries; enforced from
+        outside (:mod:`streams.feeds.reading`).
     """
 
     max_bytes: int = 32 * 2**20

@@ -32,6 +32,7 @@ from streams.feeds.readers.options import ReadOptions
 from streams.feeds.reading_frames import (
     LENGTH,
     OUT_OF_MEMORY,
+    WAITING_TIMES,
     Answer,
     Asked,
     Orders,
@@ -50,11 +51,11 @@ READER: Final = (sys.executable, "-m", "streams.feeds.reading_process")
 #: a second or two of a processor, another stands in.
 N_SPARE: Final = 1
 
-#: A reader ends itself by its alarm; after so much longer (s) it is ended from here, where there is no alarm.
+#: A reader ends itself by its alarms; after so much longer (s) it is ended from here, where there are none.
 _GRACE_S: Final = 1.0
 
 #: How readers end (as Popen tells it) on their alarm, and for want of memory: on their own, by the system.
-_TOO_SLOW: Final = -int(getattr(signal, "SIGALRM", 14))
+_TOO_SLOW: Final = tuple(-int(getattr(signal, name, 14)) for name in ("SIGALRM", "SIGPROF"))
 _SHORT_OF_MEMORY: Final = (OUT_OF_MEMORY, -9)
 
 #: Longest start, s: importing the readers takes one on an idle machine.
@@ -114,7 +115,7 @@ class _Reader:
     async def read(self, document: Document, options: ReadOptions) -> Answer:
         """Have one document read; raises _ReaderLostError."""
         return await self._exchange(
-            Asked(document=document, options=options), self._limits.timeout_s + _GRACE_S
+            Asked(document=document, options=options), WAITING_TIMES * self._limits.timeout_s + _GRACE_S
         )
 
     async def end(self) -> int:
@@ -143,7 +144,7 @@ class _Reader:
                     raise _ReaderLostError(0)
                 return answer_of(await self._answers.readexactly(n_bytes))
         except TimeoutError:
-            raise _ReaderLostError(_TOO_SLOW) from None
+            raise _ReaderLostError(_TOO_SLOW[0]) from None
         except (asyncio.IncompleteReadError, OSError, pickle.UnpicklingError):
             # Its socket closed, so it is ending: how, is worth waiting for.
             raise _ReaderLostError(await self._returncode()) from None
@@ -245,7 +246,7 @@ class ReadingPool:
         try:
             return await self._answered(document, options)
         except _ReaderLostError as lost:
-            if lost.returncode in (_TOO_SLOW, OUT_OF_MEMORY):
+            if lost.returncode in (*_TOO_SLOW, OUT_OF_MEMORY):
                 raise _refusal_of(lost.returncode, self._limits) from None
         try:
             return await self._answered(document, options)
@@ -344,7 +345,7 @@ def _closed() -> ReadingClosedError:
 
 def _refusal_of(returncode: int, limits: ReadLimits) -> FeedRefusedError:
     """Say why there is no answer, from how the reader ended."""
-    if returncode == _TOO_SLOW:
+    if returncode in _TOO_SLOW:
         return FeedRefusedError(
             f"not read within {limits.timeout_s:g} s (DIASTOLE_FEED_READ_TIMEOUT_S); export the 10 s resting "
             "ECG alone",

@@ -30,6 +30,9 @@ LENGTH: Final = struct.Struct("!Q")
 #: Exit code of a reader that lacked memory for a delivery or its answer.
 OUT_OF_MEMORY: Final = errno.ENOMEM
 
+#: A reader may take so many times its time by the clock: on a busy machine it has a part of a processor.
+WAITING_TIMES: Final = 4.0
+
 #: Texts of a reading, its pickle's overhead, and room.
 _BESIDE_SAMPLES_BYTES: Final = 2**20
 

@@ -28,7 +28,16 @@ from streams.feeds.read import read
 from streams.feeds.readers.assembly import Reading
 from streams.feeds.readers.leads import missing_leads
 from streams.feeds.readers.options import ReadOptions
-from streams.feeds.reading_frames import LENGTH, OUT_OF_MEMORY, Answer, Asked, Orders, asked_of, framed
+from streams.feeds.reading_frames import (
+    LENGTH,
+    OUT_OF_MEMORY,
+    WAITING_TIMES,
+    Answer,
+    Asked,
+    Orders,
+    asked_of,
+    framed,
+)
 from streams.feeds.recognition import FORMATS, Format
 from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
@@ -176,9 +185,14 @@ def _silence() -> None:
 
 
 def _alarm(seconds: float) -> None:
-    """End this process after so long, whatever it is doing then; 0 calls it off."""
+    """End this process after so long, whatever it is doing then; 0 calls it off.
+
+    Counted is the processor's time: reading waits for nothing, and a machine with other things to do is no
+    fault of the document. A process that does wait is ended a while later.
+    """
     if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.setitimer(signal.ITIMER_REAL, WAITING_TIMES * seconds)
 
 
 def _bytes_of(measure: str) -> int:

@@ -79,7 +79,7 @@ async def test_what_is_not_read_in_time_is_refused_and_its_reader_replaced(order
         first = await told(reading, "read")
         began = time.monotonic()
         refusal = await refused(reading, order)
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 4.0
         assert refusal.reason is RefusalReason.TOO_SLOW
         assert await told(reading, "read") != first
         assert reading.n_replaced == 1
