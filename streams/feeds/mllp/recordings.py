@@ -33,7 +33,9 @@ MAX_RECORDINGS: Final = 64
 #: Value types of text; senders of HL7 before 2.3 may leave OBX-2 empty.
 _MAY_HOLD_TEXT: Final = frozenset({"FT", "TX", "ST", ""})
 
-_ENCODINGS: Final = frozenset({"BASE64", "HEX", "A"})
+#: HL7 table 0299. A alone may be anything else, but for its own place.
+_UNMISTAKABLE: Final = frozenset({"BASE64", "HEX"})
+_ENCODINGS: Final = _UNMISTAKABLE | {"A"}
 
 #: Source, type, subtype and encoding are short; what comes after is the document.
 _ENCODING_WITHIN: Final = 1024
@@ -141,13 +143,12 @@ def _pointed_at(order: Order, observation: Segment) -> Recording:
 def _names_encoding(observation: Segment) -> bool:
     """Whether it is built like ED, whatever OBX-2 says."""
     parts = observation.field(5)[:_ENCODING_WITHIN].split(observation.delimiters.component, 4)[:-1]
-    return any(part.strip().upper() in ("BASE64", "HEX") for part in parts)
+    return any(part.strip().upper() in _UNMISTAKABLE for part in parts)
 
 
 def _encapsulated(observation: Segment, message: Message) -> Document:
     parts = observation.field(5).split(message.delimiters.component, 4)
-    at = next((i for i, part in enumerate(parts[:-1]) if part.strip().upper() in _ENCODINGS), None)
-    # The document is the last component; a sender may leave out those before its encoding.
+    at = _encoding_place(parts)
     encoded = parts[-1] if at is None else message.delimiters.component.join(parts[at + 1 :])
     encoding = "" if at is None else parts[at].strip().upper()
     text = unescape(encoded, message.delimiters, message.codec).strip()
@@ -160,6 +161,14 @@ def _encapsulated(observation: Segment, message: Message) -> Document:
     if encoding == "BASE64" or _looks_like_base64(text):
         return Document(content=_from_base64(text), name=name)
     return Document(content=_as_utf8(text), name=name)
+
+
+def _encoding_place(parts: Sequence[str]) -> int | None:
+    """Return where the encoding stands: before the document, whatever a sender left out before it."""
+    named = [part.strip().upper() for part in parts[:-1]]
+    if named[3:] and named[3] in _ENCODINGS:
+        return 3
+    return next((i for i, name in enumerate(named) if name in _UNMISTAKABLE), None)
 
 
 def _text_document(observation: Segment, waiting: "deque[Segment]", message: Message) -> Document | None:
