@@ -12,6 +12,9 @@ from aiokafka.errors import (
     IncompatibleBrokerVersion,
     KafkaError,
     KafkaTimeoutError,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+    ProducerFenced,
     UnknownError,
     UnsupportedVersionError,
 )
@@ -23,6 +26,10 @@ log = structlog.get_logger()
 #: One request may wait so long for its answer, ms: a stalled broker is asked again on a new connection. The
 #: idempotent producer repeats it harmlessly; the other must not, so it waits the whole budget.
 _REQUEST_MS: Final = 10_000
+
+#: What may wait for each partition while Kafka stalls, bytes: ten ECGs. A batch must stay below what every
+#: topic takes (``ops.topics``), and a larger message makes a batch of its own.
+MAX_BATCH_BYTES: Final = 2**20
 
 #: A broker that refuses a producer id is asked so often: Apache Kafka may answer "unknown" once, in trouble.
 _ASKED: Final = 3
@@ -55,13 +62,16 @@ class LastingProducer:
     nothing more of it, so after a failure the next send begins with a new producer and a new numbering.
     """
 
-    def __init__(self, bootstrap: str, max_request_bytes: int, budget_s: float) -> None:
+    def __init__(
+        self, bootstrap: str, max_request_bytes: int, budget_s: float, max_batch_bytes: int = MAX_BATCH_BYTES
+    ) -> None:
+        self._max_batch_bytes = max_batch_bytes
         self._bootstrap = bootstrap
         self._max_request_bytes = max_request_bytes
         self._budget_s = budget_s
         self._producer: AIOKafkaProducer | None = None
         self._opening = asyncio.Lock()
-        self._retired: set[asyncio.Task[None]] = set()
+        self._retired: dict[asyncio.Task[None], AIOKafkaProducer] = {}
         self._can_be_idempotent = True
 
     @property
@@ -83,11 +93,28 @@ class LastingProducer:
             When it was refused, or, without idempotence, not acknowledged: it may then have been written.
         """
         producer = await self.connect()
+        written = await self._hand_over(producer, topic, value=value, key=key, headers=headers)
         try:
-            return await producer.send_and_wait(topic, value=value, key=key, headers=headers)
+            return await written
         except KafkaError:
             self._retire(producer)
             raise
+
+    async def _hand_over(
+        self, producer: AIOKafkaProducer, topic: str, **message: Any
+    ) -> "asyncio.Future[Any]":
+        """Put a message into the client's queue; until it is in there, nothing of it can reach Kafka."""
+        while True:
+            try:
+                queued: asyncio.Future[Any] = await producer.send(topic, **message)
+                return queued
+            except KafkaTimeoutError:
+                # The queue is full because Kafka takes nothing; an idempotent producer outlasts that.
+                if not self._can_be_idempotent:
+                    raise
+            except (ProducerClosed, ProducerFenced, OutOfOrderSequenceNumber):
+                self._retire(producer)
+                raise
 
     async def connect(self) -> AIOKafkaProducer:
         """Return the producer in use, connecting one if there is none.
@@ -106,14 +133,22 @@ class LastingProducer:
         """Flush and disconnect, within 10 s; what was not acknowledged by then may or may not be written."""
         if self._producer is not None:
             self._retire(self._producer)
-        await asyncio.gather(*self._retired)
+        if self._retired:
+            await asyncio.wait(self._retired, timeout=_FLUSH_S)
+        for producer in tuple(self._retired.values()):
+            # The client has no end for flushing: what it still holds must fail before it can be closed.
+            producer._message_accumulator.fail_all(KafkaTimeoutError())
+        if self._retired:
+            await asyncio.wait(self._retired)
 
     def _retire(self, producer: AIOKafkaProducer) -> None:
-        if self._producer is producer:
-            self._producer = None
-            stopping = asyncio.create_task(_stop(producer))
-            self._retired.add(stopping)
-            stopping.add_done_callback(self._retired.discard)
+        if self._producer is not producer:
+            return
+        self._producer = None
+        # What it holds comes to its end, however long that takes: nobody is to send it again before.
+        stopping = asyncio.create_task(producer.stop())
+        self._retired[stopping] = producer
+        stopping.add_done_callback(self._retired.pop)
 
     async def _open(self) -> AIOKafkaProducer:
         for pause_s in (_ASK_AGAIN_S,) * (_ASKED - 1) + (0.0,):
@@ -136,6 +171,7 @@ class LastingProducer:
             enable_idempotence=idempotent,
             request_timeout_ms=min(budget_ms, _REQUEST_MS) if idempotent else budget_ms,
             max_request_size=self._max_request_bytes,
+            max_batch_size=self._max_batch_bytes,
             linger_ms=0,
         )
         try:
@@ -152,7 +188,7 @@ class LastingProducer:
 
 @asynccontextmanager
 async def open_producer(
-    bootstrap: str, *, max_request_bytes: int, budget_s: float
+    bootstrap: str, *, max_request_bytes: int, budget_s: float, max_batch_bytes: int = MAX_BATCH_BYTES
 ) -> AsyncIterator[LastingProducer]:
     """Connect a producer; leaving the context flushes and disconnects.
 
@@ -162,13 +198,15 @@ async def open_producer(
     ----------
     budget_s : float
         Longest time to connect, and to try to send on a broker without idempotent producers, s.
+    max_batch_bytes : int
+        What the client may hold for each partition beside what is under way; more waits.
 
     Raises
     ------
     BrokerUnavailableError
         When no broker answers.
     """
-    producer = LastingProducer(bootstrap, max_request_bytes, budget_s)
+    producer = LastingProducer(bootstrap, max_request_bytes, budget_s, max_batch_bytes)
     try:
         await producer.connect()
     except KafkaError as error:
@@ -180,12 +218,3 @@ async def open_producer(
         yield producer
     finally:
         await producer.close()
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    stopping = asyncio.create_task(producer.stop())
-    await asyncio.wait({stopping}, timeout=_FLUSH_S)
-    if not stopping.done():
-        # The client has no end for flushing: what it still holds must fail before it can be closed.
-        producer._message_accumulator.fail_all(KafkaTimeoutError())
-    await stopping
