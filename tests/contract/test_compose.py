@@ -16,9 +16,10 @@ import pytest
 import typer
 import yaml
 
+from streams.feeds.settings import FEED_PREFIX, FeedSettings
 from streams.metrics import StageMetrics
 from streams.settings import PREFIX, Settings
-from streams.topology import ROUTES, SILENT_ROUTE
+from streams.topology import ALL_ROUTES
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = ROOT / ".diastole/compose-spec/compose/config/compose_spec.json"
@@ -29,6 +30,9 @@ ONE_SHOT = {name for name, service in SERVICES.items() if service["restart"] == 
 LASTING = sorted(set(SERVICES) - ONE_SHOT)
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
 VARIABLE = re.compile(r"\$\{(\w+)(:[-?][^}]*)?\}")
+
+#: What the example environment may say for everybody.
+FILLED_IN = {"COMPOSE_PROFILES", "DIASTOLE_PARTITIONS", "DIASTOLE_TIMEZONE", "ECG_FOLDER", "SILENT_BUNDLE"}
 
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
@@ -52,10 +56,9 @@ def test_the_schema_would_refuse_a_misspelt_key() -> None:
 
 def test_the_stack_has_every_part_of_the_design() -> None:
     assert set(SERVICES) >= {"kafka", "redis", "registry", "topics", "prometheus", "grafana"}
-    assert {SERVICES[name]["command"][1] for name in OURS if name not in ONE_SHOT} == {
-        *ROUTES,
-        SILENT_ROUTE.stage,
-    }
+    commands = [SERVICES[name]["command"] for name in OURS if name not in ONE_SHOT]
+    assert {command[1] for command in commands if command[0] == "worker"} == set(ALL_ROUTES)
+    assert {command[1] for command in commands if command[0] == "feed"} == {"folder", "dicom", "mllp", "http"}
 
 
 @pytest.mark.parametrize("name", LASTING)
@@ -86,7 +89,8 @@ def test_image_is_pinned_to_a_version(name: str) -> None:
 def test_secrets_come_from_the_environment_and_have_no_default(name: str) -> None:
     for key, setting in SERVICES[name].get("environment", {}).items():
         if re.search(r"PASSWORD|SECRET|TOKEN|AUTH$", key):
-            assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", setting), key
+            # A path to where secrets are kept is none.
+            assert re.fullmatch(r"\$\{\w+:\?[^}]+\}|/var/lib/diastole/[\w.]+", setting), key
         assert not re.search(r"//[^/@$]*:[^$@/][^@/]*@", str(setting)), f"{key} holds a literal password"
 
 
@@ -101,7 +105,7 @@ def test_example_environment_names_every_variable_and_holds_no_secret() -> None:
     example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     assert set(example) == {variable for variable, _ in VARIABLE.findall(TEXT)} | {"COMPOSE_PROFILES"}
     for variable, setting in example.items():
-        assert not setting or variable in {"COMPOSE_PROFILES", "DIASTOLE_PARTITIONS", "SILENT_BUNDLE"}
+        assert not setting or variable in FILLED_IN
 
 
 def test_every_service_depends_on_what_exists_and_can_fulfil_the_condition() -> None:
@@ -120,7 +124,7 @@ def test_networks_and_volumes_are_declared_and_all_used() -> None:
     networks = {network for service in SERVICES.values() for network in service["networks"]}
     assert networks == set(STACK["networks"])
     mounts = [volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])]
-    assert {mount for mount in mounts if not mount.startswith(".")} == set(STACK["volumes"])
+    assert {mount for mount in mounts if not mount.startswith((".", "$"))} == set(STACK["volumes"])
     for mount in (mount for mount in mounts if mount.startswith(".")):
         assert (ROOT / mount).is_dir(), mount
 
@@ -135,9 +139,19 @@ def test_only_loopback_ports_are_published() -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_environment_of_our_services_names_settings_that_exist_and_hold(name: str) -> None:
     environment = SERVICES[name]["environment"]
-    assert {key.removeprefix(PREFIX).lower() for key in environment} <= set(Settings.model_fields)
-    filled = {key.removeprefix(PREFIX).lower(): fill(str(text)) for key, text in environment.items()}
-    settings = Settings.model_validate_strings(filled)
+    filled = {key: fill(str(text)) for key, text in environment.items()}
+    of_feeds = {
+        key.removeprefix(FEED_PREFIX).lower(): text
+        for key, text in filled.items()
+        if key.startswith(FEED_PREFIX)
+    }
+    FeedSettings.model_validate_strings(of_feeds)
+    of_all = {
+        key.removeprefix(PREFIX).lower(): text
+        for key, text in filled.items()
+        if not key.startswith(FEED_PREFIX)
+    }
+    settings = Settings.model_validate_strings(of_all)
     assert settings.broker == "kafka:9092"
     assert settings.metrics_port == 9464
 
@@ -161,7 +175,7 @@ def test_command_of_our_services_is_one_the_command_line_accepts(name: str) -> N
         context = command.make_context(
             command.name, list(words), resilient_parsing=bool(hasattr(command, "commands"))
         )
-    assert SERVICES[name]["command"][0] != "worker" or words[0] in {*ROUTES, SILENT_ROUTE.stage}
+    assert SERVICES[name]["command"][0] != "worker" or words[0] in set(ALL_ROUTES)
 
 
 def test_gpu_is_reserved_by_exactly_the_gpu_profile() -> None:
