@@ -10,6 +10,7 @@ from ops.inspection import Inspection
 from ops.rendering import decimal, plain, reason_words
 from schemas.featurized import Measurements
 from schemas.recorded import CartStatement, EcgRecorded
+from streams.feeds.quarantine.mending import what_mends
 from streams.feeds.refusal import CORRECTABLE
 
 #: What stands in place of a patient's identifier that is not to be shown.
@@ -36,8 +37,8 @@ def verdict_lines(inspection: Inspection) -> Iterator[str]:
         yield "would be accepted"
     for refusal in inspection.refusals:
         yield f"would be refused, {refusal.reason}: {refusal}"
-        if refusal.reason in CORRECTABLE:
-            yield "  a person can mend this in quarantine: diastole quarantine correct --help"
+        how = " (diastole quarantine correct --help)" if refusal.reason in CORRECTABLE else ""
+        yield f"  once it is in quarantine: {what_mends(refusal.reason)}{how}"
 
 
 def fact_lines(inspection: Inspection, *, hide_patient: bool) -> Iterator[str]:
@@ -88,7 +89,12 @@ def as_json(inspection: Inspection, *, hide_patient: bool) -> dict[str, Any]:
     return {
         "accepted": not inspection.refusals,
         "refusals": [
-            {"reason": each.reason.value, "message": str(each), "correctable": each.reason in CORRECTABLE}
+            {
+                "reason": each.reason.value,
+                "message": str(each),
+                "mends": what_mends(each.reason),
+                "correctable": each.reason in CORRECTABLE,
+            }
             for each in inspection.refusals
         ],
         "ecg": ecg,

@@ -4,13 +4,18 @@ import os
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from schemas.errors import ConfigurationError
 from streams.feeds.admission import Ending
 from streams.feeds.folder.entries import Bundle, Outcome, Taken
+from streams.feeds.quarantine.mending import what_mends
 
 #: Kept beside a quarantined file under its name and this.
-REASON_SUFFIX = ".reason.txt"
+REASON_SUFFIX: Final = ".reason.txt"
+
+#: What can be done about a quarantined delivery, as the command line calls it.
+_VERBS: Final = ("show", "correct", "replay", "discard")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +80,11 @@ class Shelf:
 
 def reason_text(outcome: Outcome) -> str:
     """Write the note beside a quarantined file: what is wrong, and what to do about it."""
-    lines = [f"{outcome.reason}: {outcome.message}"]
+    lines = [f"{outcome.reason}: {outcome.message}", f"what mends it: {what_mends(outcome.reason)}"]
     if outcome.quarantine_id:
         lines += [
             f"quarantine id {outcome.quarantine_id}",
-            f"see it:      diastole quarantine show {outcome.quarantine_id}",
-            f"correct it:  diastole quarantine correct {outcome.quarantine_id} --help",
-            f"try again:   diastole quarantine replay {outcome.quarantine_id}",
+            *(f"diastole quarantine {verb} {outcome.quarantine_id}" for verb in _VERBS),
         ]
     return "\n".join(lines) + "\n"
 
