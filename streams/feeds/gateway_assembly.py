@@ -20,7 +20,7 @@ from streams.feeds.publish import open_publisher
 from streams.feeds.quarantine.keeper import Keeper, open_keeper
 from streams.feeds.quarantine.opening import sealer_of
 from streams.feeds.reading import open_reading
-from streams.feeds.repeats import open_repeats
+from streams.feeds.repeats import RepeatsIndex, open_repeats
 from streams.feeds.settings import FeedSettings
 from streams.health import Health, serve_health
 from streams.settings import Settings
@@ -108,7 +108,7 @@ async def open_gateway(
         )
         gateway = OpenGateway(ports, metrics, ack_budget_s=feed_settings.ack_budget_s, now=now)
         gateway.names, gateway.keeper = names, keeper
-        status.gateway = gateway
+        status.gateway, status.repeats = gateway, repeats
         log.info("feed_ready", feed=feed, broker=settings.broker)
         try:
             yield gateway
@@ -124,6 +124,7 @@ class _Status:
     def __init__(self, feed: str) -> None:
         self._feed = feed
         self.gateway: Gateway | None = None
+        self.repeats: RepeatsIndex | None = None
         self.held_up_by: str | None = None
 
     def health(self) -> Health:
@@ -134,7 +135,7 @@ class _Status:
             held_up_by=self.held_up_by,
             in_flight=gateway.n_in_flight if gateway is not None else 0,
             idle_s=0.0,
-            stalled=False,
+            stalled=self.repeats is not None and not self.repeats.is_following,
         )
 
 

@@ -142,7 +142,8 @@ class LastingProducer:
             await asyncio.wait(self._retired)
 
     def _retire(self, producer: AIOKafkaProducer) -> None:
-        if self._producer is not producer:
+        is_in_use = self._producer is producer
+        if not is_in_use:
             return
         self._producer = None
         # What it holds comes to its end, however long that takes: nobody is to send it again before.

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from schemas.codec import Codec
-from schemas.errors import ConfigurationError, PoisonError, RetriableError
+from schemas.errors import ConfigurationError, DiastoleError, PoisonError, RetriableError
 from schemas.recorded import EcgRecorded
 from streams.feeds.repeat_notes import Key, ReadUpTo, RepeatNotes
 from streams.stage import UtcClock
@@ -101,6 +101,16 @@ class RecordedLog:
             await asyncio.wait({self._following})
         await self._consumer.stop()
 
+    def require_following(self) -> None:
+        """Return while the log is followed; what came since would not be known otherwise.
+
+        Raises
+        ------
+        FollowingEndedError
+        """
+        if self._following is None or self._following.done():
+            raise FollowingEndedError("the log is not followed any more; start the gateway again")
+
     async def catch_up(self, on_progress: CatchingUp = lambda read, due: None) -> None:
         """Return once everything is noted that was on the log when this was called; waits for Kafka.
 
@@ -115,8 +125,7 @@ class RecordedLog:
         begins, is_first = dict(self._positions), True
         async with self._moved:
             while left := sum(max(end - self._positions.get(tp, 0), 0) for tp, end in ends.items()):
-                if self._following is None or self._following.done():
-                    raise FollowingEndedError("the log is not followed any more; start the gateway again")
+                self.require_following()
                 due = sum(max(end - begins.get(tp, 0), 0) for tp, end in ends.items())
                 on_progress(due - left, due)
                 await self._moved.wait()
@@ -135,6 +144,8 @@ class RecordedLog:
                 if clock() > look_at:
                     look_at = clock() + _LOOK_S
                     await self._look()
+        except DiastoleError as error:
+            log.error("following_ended", code=error.code, reason=str(error), then="start the gateway again")
         finally:
             async with self._moved:
                 self._moved.notify_all()

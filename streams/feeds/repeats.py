@@ -12,7 +12,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from schemas.codec import Codec
-from schemas.errors import PoisonError
+from schemas.errors import PoisonError, RetriableError
 from streams.feeds.producer import BrokerUnavailableError
 from streams.feeds.recorded_log import CatchingUp, RecordedLog, key_of
 from streams.feeds.repeat_notes import Key, RepeatNotes
@@ -29,6 +29,9 @@ NOTES_FILE: Final = "repeats.sqlite"
 
 class FollowsLog(Protocol):
     """Notes what is on the log."""
+
+    def require_following(self) -> None:
+        """Return while it notes what comes; raises RetriableError otherwise."""
 
     async def catch_up(self) -> None:
         """Return once everything is noted that was on the log when this was called."""
@@ -58,6 +61,7 @@ class RepeatsIndex:
         """
         key = key_of(ecg_id)
         async with self._holding(key):
+            self._recorded.require_following()
             if key in self._unclear:
                 await self._recorded.catch_up()
                 self._unclear.discard(key)
@@ -72,6 +76,15 @@ class RepeatsIndex:
                 self._unclear.add(key)
                 raise
             self._note(key)
+
+    @property
+    def is_following(self) -> bool:
+        """Whether what others write is still learnt of; if not, only a fresh process helps."""
+        try:
+            self._recorded.require_following()
+        except RetriableError:
+            return False
+        return True
 
     @property
     def n_unclear(self) -> int:

@@ -31,6 +31,12 @@ class FakeLog:
         self.n_caught_up = 0
         self._notes = notes
 
+        self.ended = False
+
+    def require_following(self) -> None:
+        if self.ended:
+            raise RetriableError("ended")
+
     async def catch_up(self) -> None:
         await asyncio.sleep(0)
         self.n_caught_up += 1
@@ -156,6 +162,15 @@ async def test_every_id_is_written_once_whatever_goes_wrong(sends: list[tuple[in
             except RetriableError:
                 continue
         assert len(set(recorded.on_it)) == len(recorded.on_it)
+
+
+async def test_an_index_that_learns_no_more_answers_no_more(index: RepeatsIndex, recorded: FakeLog) -> None:
+    assert index.is_following
+    recorded.ended = True
+    assert not index.is_following
+    with pytest.raises(RetriableError):
+        async with index.claim(named(1)):
+            raise AssertionError("unreachable")
 
 
 def test_notes_are_there_after_a_kill_as_far_as_they_were_read(tmp_path: Path) -> None:
