@@ -11,6 +11,16 @@ TRACEPARENT: Final = "traceparent"
 #: Version, trace id (not all zeros), parent id, flags; W3C Trace Context.
 _WELL_FORMED: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 
+#: The first of each row tells whether a record is named by that row.
+_IDENTITIES: Final = (
+    ("quarantine_id", "act_id"),
+    ("alert_id",),
+    ("alarm_id", "ended_at"),
+    ("ecg_id", "bundle_version"),
+    ("linked_at",),
+    ("reported_at",),
+)
+
 
 def continue_trace(headers: Headers) -> str:
     """Carry the trace of the incoming message on with a new span id, or begin one where there is none."""
@@ -24,14 +34,15 @@ def identity_of(record: object) -> str:
     """Name a record by its deterministic ids, so that a repeat of it is seen as one.
 
     An ECG by its id, an assessment by ECG and bundle, an alert by its id and what happened to it, a delivery
-    in quarantine by its id and each act on it by its own.
+    in quarantine by its id and each act on it by its own. What has no id of its own, a report or a merge, by
+    its time: whom it is about may be a patient.
     """
-    if hasattr(record, "quarantine_id"):
-        names: tuple[str, ...] = ("quarantine_id", "act_id")
-    else:
-        names = ("alert_id", "alarm_id") if hasattr(record, "alert_id") else ("ecg_id", "bundle_version")
-    known = [str(getattr(record, name)) for name in names if hasattr(record, name)]
-    return ":".join([type(record).__name__, *known])
+    kind = type(record).__name__
+    for names in _IDENTITIES:
+        if hasattr(record, names[0]):
+            known = (getattr(record, name, None) for name in names)
+            return ":".join([kind, *(str(each) for each in known if each is not None)])
+    return kind
 
 
 def envelope(record: object, *, stage: str, topic: str, incoming: Headers, now: datetime) -> Headers:

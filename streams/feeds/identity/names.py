@@ -72,7 +72,13 @@ class Merges(Protocol):
 
 
 class Names:
-    """Implements :class:`streams.feeds.ports.NamesPatients` and :class:`Merges`; see :func:`open_names`."""
+    """Implements :class:`streams.feeds.ports.NamesPatients` and :class:`Merges`; see :func:`open_names`.
+
+    Attributes
+    ----------
+    pseudonyms : Pseudonyms
+        Names patients without keeping the way back.
+    """
 
     def __init__(
         self,
@@ -85,7 +91,7 @@ class Names:
         codec: Codec,
         now: UtcClock,
     ) -> None:
-        self._pseudonyms = pseudonyms
+        self.pseudonyms = pseudonyms
         self._table = table
         self._links = links
         self._follower = follower
@@ -102,7 +108,7 @@ class Names:
         TableUnavailableError
             When the way back could not be kept.
         """
-        pseudonym = self._pseudonyms.of(patient_id)
+        pseudonym = self.pseudonyms.of(patient_id)
         if self._table is not None:
             self._table.remember(pseudonym, patient_id)
         return pseudonym

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 import unicodedata
 from typing import Final
 
@@ -11,6 +12,8 @@ _CROCKFORD: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "012345678
 
 #: What a pseudonym begins with, so that it is seen for one.
 PREFIX: Final = "P-"
+
+_FORM: Final = re.compile(r"P-[0-9A-HJKMNP-TV-Z]{32}")
 
 #: Of the HMAC's 32 bytes: 160 bits are 32 characters without padding, and among 10⁹ patients two collide with
 #: a probability of 10⁻³⁰.
@@ -52,6 +55,15 @@ class Pseudonyms:
         digest = hmac.digest(self._key, _message(self._domain, normalised(patient_id)), hashlib.sha256)
         text = base64.b32encode(digest[:_PSEUDONYM_BYTES]).decode("ascii")
         return PREFIX + text.translate(_CROCKFORD)
+
+
+def is_pseudonym(text: str) -> bool:
+    """Whether a text has the form of a pseudonym; a site's identifier could have it only by intent.
+
+    >>> is_pseudonym("P-1S2GDNSC2FHHQ81ZVR209M0GD0WKHVZM"), is_pseudonym("P-12")
+    (True, False)
+    """
+    return _FORM.fullmatch(text) is not None
 
 
 def normalised(patient_id: str) -> str:
