@@ -64,7 +64,7 @@ def storm(
     trouble: tuple[type[Exception], ...] = (OSError,),
     disturbances: Mapping[int, Callable[[], None]] | None = None,
     pause_s: float = 0.1,
-    within_s: float = 120.0,
+    within_s: float = 240.0,
 ) -> Storm:
     """Send every document until it is acknowledged, over ``connections`` at a time.
 
