@@ -17,7 +17,9 @@ from ops.cli import (
     demo,
     explain,
     feed,
+    feeds,
     history,
+    identity,
     inspect_ecg,
     policy,
     pretrain,
@@ -56,6 +58,7 @@ app.command("publish")(publish.publish)
 app.command("simulate")(simulate.simulate)
 app.command("tail")(tail.tail)
 app.command("worker")(worker.worker)
+app.command("feeds")(feeds.feeds)
 app.command("inspect")(inspect_ecg.inspect)
 app.command("demo")(demo.demo)
 app.command("explain")(explain.explain)
@@ -71,6 +74,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(services.app, name="services")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(policy.app, name="policy")
+app.add_typer(identity.app, name="identity")
 app.add_typer(quarantine.app, name="quarantine")
 
 
