@@ -79,11 +79,11 @@ def left_text(tally: Tally, per_s: float | None) -> str:
 
 
 @contextmanager
-def shown_backlog(console: Console) -> Iterator[Tell]:
+def shown_backlog(console: Console, clock_s: Callable[[], float] = time.monotonic) -> Iterator[Tell]:
     """Show a backlog being taken: how many of how many, how fast, how long still, and with what ending."""
-    pace = Pace()
+    pace = Pace(clock_s)
     if not console.is_terminal:
-        yield _lines(console, pace)
+        yield _lines(console, pace, clock_s)
         return
     columns = (
         BarColumn(bar_width=30),
@@ -110,18 +110,21 @@ def shown_watch(console: Console, label: str) -> Iterator[Tell]:
         yield lambda tally: status.update(f"watching {label}: {describe(tally)}")
 
 
-def _lines(console: Console, pace: Pace) -> Tell:
-    last_s = float("-inf")
+def _lines(console: Console, pace: Pace, clock_s: Callable[[], float]) -> Tell:
+    last_s, last_line = float("-inf"), ""
 
     def tell(tally: Tally) -> None:
-        nonlocal last_s
+        nonlocal last_s, last_line
         per_s = pace.per_s(tally)
-        now_s = time.monotonic()
+        now_s = clock_s()
         is_last = tally.ended > 0 and tally.ended == tally.total
         if not tally.total or (now_s - last_s < _LINE_EVERY_S and not is_last):
             return
-        last_s = now_s
-        parts = (f"{tally.ended} of {tally.total}", left_text(tally, per_s), describe(tally))
-        console.print("; ".join(filter(None, parts)), markup=False, soft_wrap=True)
+        said = f"{tally.ended} of {tally.total}; {describe(tally)}"
+        if said == last_line:
+            return
+        last_s, last_line = now_s, said
+        pace_said = "" if is_last else left_text(tally, per_s)
+        console.print("; ".join(filter(None, (said, pace_said))), markup=False, soft_wrap=True)
 
     return tell

@@ -1,13 +1,16 @@
 """``diastole feed dicom``: ECGs that carts and archives send by C-STORE."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ops.cli.console import out
+from ops.cli.feed_mllp import is_loopback
 from ops.cli.publish import parse_zone
 from ops.cli.setup import BrokerOption, prepared, run
+from schemas.errors import ConfigurationError
 from streams.feeds.settings import FeedSettings, load_feed_settings
 from streams.settings import Settings
 
@@ -19,17 +22,19 @@ if TYPE_CHECKING:
 #: An association waits for the gateway's answer without a word from the sender; it must outlast that, s.
 _BEYOND_ACK_S = 60.0
 
+_ANYBODY = "*"
+
 
 def dicom(
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 takes connections from other machines.")
+        str, typer.Option(help="Address to listen on; others than loopback need --allow.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 11112,
     ae_title: Annotated[
         str, typer.Option(help="Our AE title; a sender that calls another is rejected.")
     ] = "DIASTOLE",
     allow: Annotated[
-        list[str] | None, typer.Option(help="Calling AE title that may associate; repeat. None: any.")
+        list[str] | None, typer.Option(help="Calling AE title that may associate; repeat. '*': any.")
     ] = None,
     max_associations: Annotated[
         int, typer.Option(min=1, max=256, help="Associations at a time; a further one is rejected for now.")
@@ -71,7 +76,7 @@ def dicom(
 
     rules = AssociationRules(
         ae_title=ae_title,
-        allowed=tuple(allow or ()),
+        allowed=allowed_titles(host, allow or ()),
         max_associations=max_associations,
         acse_timeout_s=acse_timeout,
         dimse_timeout_s=dimse_timeout,
@@ -79,6 +84,22 @@ def dicom(
     )
     options = ReadOptions(timezone=parse_zone(settings.timezone), site_id=site, ward_id=ward)
     run(_feed(host, port, rules, options, settings, feed_settings))
+
+
+def allowed_titles(host: str, allow: Sequence[str]) -> tuple[str, ...]:
+    """Read who may associate; empty for anybody, which is what nobody named means on loopback.
+
+    Raises
+    ------
+    ConfigurationError
+        When nobody is named and other machines could connect.
+    """
+    if not allow and not is_loopback(host):
+        raise ConfigurationError(
+            f"without --allow the DICOM feed listens on loopback alone, not on {host}: name the calling AE "
+            "titles that may associate, like --allow CART1 ('*': anybody)"
+        )
+    return () if _ANYBODY in allow else tuple(allow)
 
 
 async def _feed(

@@ -14,6 +14,7 @@ from streams.feeds.folder.opening import Places, open_folder_feed, require_folde
 from streams.feeds.folder.plan import Rules
 from streams.feeds.folder.taking import Source
 from streams.feeds.settings import FeedSettings, load_feed_settings
+from streams.logs import configure_logs
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ def folder(
     Example: diastole feed folder /mnt/carts --site north --timezone Europe/Rome
     """
     settings = prepared(broker=broker, timezone=timezone, metrics_port=metrics_port)
+    if err().is_terminal and settings.log_level == "info":
+        # The bar or the line below says what each delivery's own line would, which would tear it apart.
+        configure_logs(settings.log_format, "warning")
     feed_settings = load_feed_settings()
     rules = Rules(settle_s=settle, patience_s=patience, keeps_files=keep)
     source = _source(label or path.resolve().name, site, ward, settings, feed_settings, rules)

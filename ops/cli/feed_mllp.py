@@ -1,7 +1,8 @@
 """``diastole feed mllp``: ECGs inside HL7 v2 messages."""
 
 import asyncio
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,12 +25,12 @@ _ANSWER_S = 5.0
 
 def mllp(
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 takes connections from other machines.")
+        str, typer.Option(help="Address to listen on; others than loopback need --allow.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 2575,
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="Address or network that may connect, e.g. 10.1.0.0/16; repeat. None: any."),
+        typer.Option(help="Address or network that may connect, e.g. 10.1.0.0/16; repeat. 0.0.0.0/0: any."),
     ] = None,
     max_connections: Annotated[
         int, typer.Option(min=1, max=1000, help="Connections at a time; a further one is closed at once.")
@@ -79,9 +80,33 @@ def mllp(
         max_connections=max_connections,
         idle_timeout_s=idle_timeout,
         drain_budget_s=feed_settings.ack_budget_s + _ANSWER_S,
-        allowed=tuple(map(parse_network, allow or ())),
+        allowed=allowed_networks(host, allow or ()),
     )
     run(_feed(host, port, rules, bounds, settings, feed_settings))
+
+
+def allowed_networks(host: str, allow: Sequence[str]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Read who may connect; without any, whoever is on this machine.
+
+    Raises
+    ------
+    ConfigurationError
+        When one is no network, or nobody is named and other machines could connect.
+    """
+    if not allow and not is_loopback(host):
+        raise ConfigurationError(
+            f"without --allow the MLLP feed listens on loopback alone, not on {host}: name who may connect, "
+            "like --allow 10.1.0.0/16 (0.0.0.0/0: anybody)"
+        )
+    return tuple(map(parse_network, allow))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def parse_network(text: str) -> IPv4Network | IPv6Network:

@@ -29,6 +29,18 @@ class FeedSettings(BaseSettings):
     read_memory_mb: int = Field(default=256, ge=64)
     """A delivery that takes more memory to read is refused, MiB."""
 
+    max_swollen_bytes: int = Field(default=64 * 2**20, ge=2**20)
+    """Anything in a delivery that is larger than this once decompressed is refused, bytes."""
+
+    max_samples: int = Field(default=8_000_000, ge=10_000)
+    """A delivery with more samples, all leads together, is refused."""
+
+    max_depth: int = Field(default=64, ge=16, le=256)
+    """XML or JSON that is nested deeper is refused; an aECG has 15 levels."""
+
+    max_elements: int = Field(default=200_000, ge=1000)
+    """XML with more elements is refused."""
+
     readers: int = Field(default=2, ge=1, le=64)
     """Processes that read deliveries, each one at a time."""
 
@@ -55,7 +67,13 @@ class FeedSettings(BaseSettings):
     def limits(self) -> ReadLimits:
         """Bounds of reading one delivery."""
         return ReadLimits(
-            max_bytes=self.max_bytes, timeout_s=self.read_timeout_s, memory_bytes=self.read_memory_mb * 2**20
+            max_bytes=self.max_bytes,
+            max_swollen_bytes=self.max_swollen_bytes,
+            max_samples=self.max_samples,
+            max_depth=self.max_depth,
+            max_elements=self.max_elements,
+            timeout_s=self.read_timeout_s,
+            memory_bytes=self.read_memory_mb * 2**20,
         )
 
 

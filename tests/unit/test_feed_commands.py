@@ -1,68 +1,50 @@
-from pathlib import Path
+"""What an operator may write after ``diastole feed dicom`` and ``diastole feed mllp``."""
 
 import pytest
 from typer.testing import CliRunner
 
-from ops.cli import main as cli
+from ops.cli import feed
+from ops.cli.feed_dicom import allowed_titles
+from ops.cli.feed_mllp import allowed_networks, parse_network
 from schemas.errors import ConfigurationError
-from streams.feeds.http.tokens import Role, Tokens, load_tokens
-
-
-@pytest.mark.parametrize("command", ["feed http", "token new"])
-def test_every_command_explains_itself(command: str) -> None:
-    result = CliRunner().invoke(cli.app, [*command.split(), "--help"])
-    assert result.exit_code == 0
-    assert "Example: diastole" in result.output
-
-
-def test_a_new_token_is_shown_once_and_works(tmp_path: Path) -> None:
-    file = tmp_path / "tokens.toml"
-    made = [
-        "token",
-        "new",
-        "desk",
-        "--role",
-        "operator",
-        "--role",
-        "feed",
-        "--site",
-        "north",
-        "--file",
-        str(file),
-    ]
-    result = CliRunner().invoke(cli.app, made)
-    assert result.exit_code == 0
-    secret, *rest = result.stdout.splitlines()
-    assert rest == []
-    assert secret not in result.stderr
-    assert secret not in file.read_text()
-    found = Tokens(file).bearer(secret)
-    assert found is not None
-    assert (found.name, found.roles, found.sites) == ("desk", frozenset(Role), ("north",))
-
-
-def test_a_token_needs_a_file_and_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = CliRunner().invoke(cli.app, ["token", "new", "cart"])
-    assert isinstance(result.exception, ConfigurationError)
-    assert "DIASTOLE_FEED_TOKENS" in str(result.exception)
-    monkeypatch.setenv("DIASTOLE_FEED_TOKENS", str(tmp_path / "tokens.toml"))
-    assert CliRunner().invoke(cli.app, ["token", "new", "cart"]).exit_code == 0
-    result = CliRunner().invoke(cli.app, ["token", "new", "cart"])
-    assert "has a token cart" in str(result.exception)
-    assert len(load_tokens(tmp_path / "tokens.toml")) == 1
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("text", "expected"),
+    [("10.1.2.3", "10.1.2.3/32"), ("10.1.0.0/16", "10.1.0.0/16"), ("::1", "::1/128")],
+)
+def test_an_address_or_a_network_may_be_allowed(text: str, expected: str) -> None:
+    assert str(parse_network(text)) == expected
+
+
+@pytest.mark.parametrize("text", ["", "cart7", "10.1.2.3/8", "300.1.1.1"])
+def test_what_is_no_network_is_a_wrong_setting(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="write an address"):
+        parse_network(text)
+
+
+def test_anybody_may_be_allowed_when_it_is_said() -> None:
+    assert allowed_titles("10.0.0.1", ["*"]) == ()
+    assert allowed_titles("10.0.0.1", ["CART1", "CART2"]) == ("CART1", "CART2")
+    assert allowed_titles("localhost", []) == ()
+    assert [str(network) for network in allowed_networks("::", ["0.0.0.0/0", "::/0"])] == [
+        "0.0.0.0/0",
+        "::/0",
+    ]
+    assert allowed_networks("127.0.0.1", []) == ()
+
+
+@pytest.mark.parametrize(
+    "arguments",
     [
-        (["--host", "0.0.0.0"], "diastole token new"),  # noqa: S104  # refused
-        (["--certificate", "x.pem"], "--key"),
-        (["--tokens", "absent.toml"], "diastole token new"),
+        ["mllp", "--allow", "nowhere"],
+        ["mllp", "--host", "0.0.0.0"],  # noqa: S104 - that it is refused is the point
+        ["dicom", "--host", "0.0.0.0"],  # noqa: S104
+        ["mllp", "--timezone", "Nowhere/Land"],
+        ["dicom", "--ae-title", "MORE THAN SIXTEEN"],
+        ["dicom", "--allow", "A\\B"],
     ],
 )
-def test_a_feed_that_cannot_be_is_refused_before_it_waits_for_anything(
-    arguments: list[str], complaint: str
-) -> None:
-    result = CliRunner().invoke(cli.app, ["feed", "http", *arguments])
-    assert isinstance(result.exception, ConfigurationError)
-    assert complaint in str(result.exception)
+def test_a_wrong_setting_is_said_before_anything_starts(arguments: list[str]) -> None:
+    outcome = CliRunner().invoke(feed.app, arguments)
+    assert isinstance(outcome.exception, ConfigurationError)

@@ -191,6 +191,14 @@ async def test_the_enhanced_mode_is_heeded(
         assert (verdict(answer)[0] if answer else None) == said
 
 
+@pytest.mark.parametrize("unit", [b"<", b"\\X41", b"\\T\\", b"~", b"^", b"&amp;"])
+async def test_a_large_message_is_taken_however_odd_it_is(unit: bytes) -> None:
+    content = oru("OBX|1|TX|ECG||<E>" + unit.decode() * (2**20 // len(unit)))
+    admits = FakeAdmits()
+    assert verdict(await answered(content, admits))[0] == "AA"
+    assert len(admits.contents[0]) <= len(content)
+
+
 async def test_answers_quote_nothing_of_the_patient() -> None:
     admits = FakeAdmits(refuses_hl7)
     for observation in (

@@ -177,7 +177,7 @@ def test_a_lead_with_fewer_samples_is_refused(tmp_path: Path) -> None:
 def test_unknown_formats_are_refused_by_name_of_the_known_ones(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "report.bin"
     path.write_bytes(content)
-    with pytest.raises(FeedRefusedError, match="known are DICOM, .*aECG"):
+    with pytest.raises(FeedRefusedError, match=r"known are DICOM, .*aECG"):
         read_file(path)
 
 

@@ -236,3 +236,11 @@ def test_more_samples_than_may_be_read_are_refused() -> None:
     assert refusal_of(fhir_json(observation(COUNTS)), ReadLimits(max_samples=900)).reason is (
         RefusalReason.TOO_LARGE
     )
+
+
+def test_an_interval_in_milliseconds_is_a_period() -> None:
+    whole = observation(COUNTS)
+    for each in whole["component"]:
+        del each["valueSampledData"]["period"]
+        each["valueSampledData"] |= {"interval": 4, "intervalUnit": "ms"}
+    assert ecg_of(fhir_json(whole, is_lawful=False)).sample_rate_hz == 250.0

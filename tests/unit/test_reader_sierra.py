@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import sierraecg
-from writers.sierra import lzw, sierra_1_03, sierra_1_04, waveform, with_calibration, xli
+from writers.sierra import lzw, residuals, sierra_1_03, sierra_1_04, waveform, with_calibration, xli
 
 from schemas.leads import LEADS_12
 from schemas.recorded import CartStatement, Sex
@@ -192,6 +192,27 @@ def test_a_short_recording_is_cut_where_its_calibration_begins() -> None:
     assert 4795 <= n_kept <= 4800  # leads may by chance be alike just before it
 
 
+def test_leads_whose_electrode_came_off_do_not_hide_the_calibration() -> None:
+    leads = recording()
+    whole = with_calibration(leads)
+    off = {name: counts * 0 if name in ("V2", "V5") else counts for name, counts in whole.items()}
+    kept = {name: counts[:5000] for name, counts in off.items()}
+    require_equal(read_text(sierra_1_04(off, packing="base64")), kept)
+
+
+@pytest.mark.parametrize("spoilt", ["I", "II", "V3"])
+def test_a_lead_that_does_not_end_in_the_calibration_of_the_others_is_spoilt(spoilt: str) -> None:
+    whole = with_calibration(recording())
+    chunks = [bytearray(xli(counts)) for counts in residuals(whole).values()]
+    chunks[list(whole).index(spoilt)][400] ^= 8
+    assert reason_of(sierra_1_04(whole, text=b64encode(b"".join(chunks)).decode())) is RefusalReason.DAMAGED
+
+
+def test_residuals_of_a_lead_that_is_not_there_are_no_limb_leads() -> None:
+    text = sierra_1_04(recording()).replace('leadlabels="I II ', 'leadlabels="I X ')
+    assert reason_of(text) is RefusalReason.LEADS_MISSING
+
+
 def test_limb_leads_stored_whole_in_spite_of_xli_are_told_by_einthoven() -> None:
     leads = recording()
     text = b64encode(b"".join(xli(counts) for counts in leads.values())).decode()
@@ -264,6 +285,14 @@ SPOILT: dict[str, tuple[Callable[[], str], RefusalReason]] = {
         RefusalReason.DAMAGED,
     ),
     "shorter than stated": (lambda: TEXT.replace('"1000"', '"1100"'), RefusalReason.DAMAGED),
+    "another rate than the samples have": (
+        lambda: TEXT.replace('samplespersecond="500"', 'samplespersecond="250"'),
+        RefusalReason.TOO_LARGE,
+    ),
+    "more samples than stated": (
+        lambda: sierra_1_04(LEADS, packing="base64").replace('"1000"', '"800"'),
+        RefusalReason.DAMAGED,
+    ),
     "longer than allowed": (lambda: TEXT.replace('"1000"', '"99999999999"'), RefusalReason.TOO_LARGE),
     "another version": (lambda: sierra_1_04(LEADS, version="2.00"), RefusalReason.UNSUPPORTED),
     "no version": (lambda: without(TEXT, "<documentversion>1.04</documentversion>"), RefusalReason.DAMAGED),

@@ -1,6 +1,5 @@
 """What was taken from a folder, written down before a file is moved, so that none is read twice."""
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +23,9 @@ CREATE TABLE IF NOT EXISTS taken (
     quarantine_id TEXT NOT NULL
 ) WITHOUT ROWID
 """
+
+#: Longest wait for a process that is just ending, s.
+_BUSY_S: Final = 1.0
 
 
 class JournalUnwritableError(FatalError):
@@ -96,33 +98,32 @@ def open_journal(home: Path, folder: Path) -> Iterator[Journal]:
     place = home / "feeds" / "folder" / sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
     try:
         place.mkdir(parents=True, exist_ok=True)
-        lock = (place / "lock").open("w")
     except OSError as error:
         raise ConfigurationError(
             f"no journal can be kept under DIASTOLE_HOME ({error.strerror}); make that folder writable"
         ) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigurationError(
-                "another process takes ECGs from this folder already; end that one first"
-            ) from None
-        with closing(_connection(place / "journal.sqlite")) as connection:
-            journal = Journal(connection)
-            yield journal
-            journal.write(())
+    with closing(_connection(place / "journal.sqlite")) as connection:
+        journal = Journal(connection)
+        yield journal
+        journal.write(())
 
 
 def _connection(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
     try:
+        # Held until the connection closes or the process dies, however it dies.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # a row must outlive the power
+        connection.execute("BEGIN EXCLUSIVE")
         connection.execute(_TABLE)
         connection.commit()
     except sqlite3.Error as error:
         connection.close()
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise ConfigurationError(
+                "another process takes ECGs from this folder already; end that one first"
+            ) from None
         raise ConfigurationError(
             f"the folder's journal under DIASTOLE_HOME cannot be used ({error}); move it away: "
             "files still in the folder are then read once more, which changes nothing"

@@ -15,11 +15,12 @@ not HL7            AE; like an ORU out of which an ECG cannot be taken it goes t
 Delivering a message again gives the same answer and changes nothing.
 """
 
+import asyncio
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -38,6 +39,8 @@ from streams.feeds.readers.options import ReadOptions
 from streams.feeds.refusal import FeedRefusedError, RefusalReason
 from streams.stage import UtcClock
 
+A = TypeVar("A")
+T = TypeVar("T")
 log = structlog.get_logger()
 
 FEED: Final = "mllp"
@@ -51,6 +54,9 @@ _CONDITIONS: Final = {
     RefusalReason.NO_TIME: Condition.REQUIRED_FIELD_MISSING,
     RefusalReason.NO_WAVEFORM: Condition.REQUIRED_FIELD_MISSING,
 }
+
+#: Taking a message of this size apart takes some milliseconds; a hostile one of 32 MiB takes seconds.
+_AT_ONCE_BYTES: Final = 2**18
 
 _ACCEPTED: Final = Answer(verdict=Verdict.ACCEPTED)
 
@@ -99,7 +105,7 @@ class Answering:
     async def answer(self, framed: Framed) -> bytes | None:
         """Take a message and return its acknowledgement; None when its sender wants none."""
         try:
-            message = parse_message(framed.content)
+            message = await _aside(len(framed.content), parse_message, framed.content)
         except Hl7Error as error:
             answer = await self._refuse_whole(framed.content, None, str(error), framed.is_cut)
             return self._written(answer, _header_of(framed.content), "latin-1")
@@ -123,7 +129,7 @@ class Answering:
 
     async def _take_recordings(self, message: Message, content: bytes) -> Answer:
         try:
-            recordings = recordings_in(message)
+            recordings = await _aside(len(content), recordings_in, message)
         except FeedRefusedError as refusal:
             return await self._refuse_whole(content, message, str(refusal), is_cut=False)
         problems: list[Problem] = []
@@ -189,6 +195,11 @@ class Answering:
             reference=admission.quarantine_id or "",
         )
         return Answer(verdict=Verdict.ERROR, problems=[problem])
+
+
+async def _aside(n_bytes: int, work: Callable[[A], T], argument: A) -> T:
+    """Do what takes long for a large message beside the loop: other senders must not wait for it."""
+    return await asyncio.to_thread(work, argument) if n_bytes > _AT_ONCE_BYTES else work(argument)
 
 
 def _header_of(content: bytes) -> Segment | None:

@@ -10,7 +10,7 @@ from streams.feeds.mllp.message import Delimiters
 #: something: highlighting, indents, other character sets.
 _LINE_ENDS: Final = (".br", ".sp", ".ce")
 _KNOWN: Final = (
-    r"[FSTREHN]|X(?:[0-9A-Fa-f]{2})+|\.(?:br|sp|fi|nf|in|ti|sk|ce)(?:[+-]?\d{0,4})"
+    r"[FSTREHN]|X[0-9A-Fa-f]++|\.(?:br|sp|fi|nf|in|ti|sk|ce)(?:[+-]?\d{0,4})"
     r"|C[0-9A-Fa-f]{4}|M[0-9A-Fa-f]{4}(?:[0-9A-Fa-f]{2})?|Z[0-9A-Fa-f]{2,8}"
 )
 
@@ -47,7 +47,9 @@ def unescape(text: str, delimiters: Delimiters, codec: str = "utf-8") -> str:
         if sequence in plain:
             return plain[sequence]
         if sequence[0] == "X":
-            return bytes.fromhex(sequence[1:]).decode(codec, errors="replace")
+            hexadecimal = sequence[1:]
+            is_whole = len(hexadecimal) % 2 == 0
+            return bytes.fromhex(hexadecimal).decode(codec, errors="replace") if is_whole else match[0]
         if sequence.startswith(_LINE_ENDS):
             return "\n"
         return " " if sequence.startswith(".sk") else ""

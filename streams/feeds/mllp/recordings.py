@@ -50,6 +50,10 @@ _MIN_BASE64_CHARS: Final = 256
 
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 
+_NO_BLANKS: Final = {ord(blank): None for blank in " \t\r\n\v\f"}
+
+#: An XML prolog is short; looking for one further would take a hostile text quadratic time.
+_PROLOG_WITHIN: Final = 256
 _PROLOG_ENCODING: Final = re.compile(r"^(\s*<\?xml[^>]*?)\s+encoding\s*=\s*([\"'])[^\"']*\2")
 
 _ROOT: Final = re.compile(r"<([A-Za-z_][\w.:-]*)")
@@ -206,7 +210,7 @@ def _looks_like_base64(text: str) -> bool:
 
 
 def _from_base64(text: str) -> bytes:
-    characters = "".join(text.split())
+    characters = text.translate(_NO_BLANKS)
     try:
         return base64.b64decode(characters + "=" * (-len(characters) % 4), validate=True)
     except (binascii.Error, ValueError):
@@ -226,4 +230,5 @@ def _from_hex(text: str) -> bytes:
 
 def _as_utf8(text: str) -> bytes:
     """Encode a document that came as text; the encoding it names was that of the file it was copied from."""
-    return _PROLOG_ENCODING.sub(r"\1", text, count=1).encode("utf-8", errors="replace")
+    prolog, rest = text[:_PROLOG_WITHIN], text[_PROLOG_WITHIN:]
+    return (_PROLOG_ENCODING.sub(r"\1", prolog, count=1) + rest).encode("utf-8", errors="replace")

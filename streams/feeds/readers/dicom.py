@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
 from schemas.recorded import CartStatement, Sex
@@ -13,7 +14,7 @@ from streams.feeds.document import Document
 from streams.feeds.limits import ReadLimits
 from streams.feeds.readers.age import age_from_birth, age_from_string
 from streams.feeds.readers.assembly import Found, Reading, assemble
-from streams.feeds.readers.dicom_opening import open_dicom
+from streams.feeds.readers.dicom_opening import open_dicom, wrong_lengths
 from streams.feeds.readers.dicom_waveform import Recording, channels_of, choose_recording, skew_note
 from streams.feeds.readers.leads import pick_leads
 from streams.feeds.readers.measured import Measured, statement_of
@@ -39,7 +40,12 @@ def read_dicom(document: Document, options: ReadOptions, limits: ReadLimits) -> 
     FeedRefusedError
         When it is no DICOM file, carries no 12-lead waveform, has padded samples, or lacks time or patient.
     """
-    return assemble(_found(open_dicom(document.content, limits), options, limits), options)
+    try:
+        return assemble(_found(open_dicom(document.content, limits), options, limits), options)
+    except (
+        BytesLengthException
+    ):  # of a value looked at late; the one error of pydicom's that is no ValueError
+        raise wrong_lengths() from None
 
 
 def _found(dataset: Dataset, options: ReadOptions, limits: ReadLimits) -> Found:

@@ -5,8 +5,11 @@ from io import BytesIO
 from typing import Final
 
 import pydicom
+from pydicom.datadict import dictionary_has_tag, repeater_has_tag
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from streams.feeds.limits import ReadLimits
@@ -22,6 +25,9 @@ _FIRST_GROUPS: Final = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 _LONG: Final = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 )
+
+_UNDEFINED_LENGTH: Final = 0xFFFFFFFF
+_WAVEFORM_SEQUENCE: Final = Tag(0x5400, 0x0100)
 
 #: Inflated at a time only to be counted.
 _STEP: Final = 2**20
@@ -44,13 +50,49 @@ def open_dicom(content: bytes, limits: ReadLimits) -> Dataset:
     if transfer_syntax == DeflatedExplicitVRLittleEndian:
         _require_bounded(memoryview(content)[begins_at:], limits)
     try:
-        return pydicom.dcmread(BytesIO(content), force=not has_preamble)
+        dataset = pydicom.dcmread(BytesIO(content), force=not has_preamble)
+        _require_nothing_else(dataset, content, is_deflated=transfer_syntax == DeflatedExplicitVRLittleEndian)
+        return dataset
     except InvalidDicomError:
         raise FeedRefusedError("not a DICOM file; export it again", RefusalReason.DAMAGED) from None
     except BytesLengthException:  # the one error of pydicom that derives from Exception itself
+        raise wrong_lengths() from None
+
+
+def wrong_lengths() -> FeedRefusedError:
+    """Refuse values of a length that their kind cannot have."""
+    return FeedRefusedError(
+        "damaged or incomplete DICOM (wrong lengths); export it again", RefusalReason.DAMAGED
+    )
+
+
+def _require_nothing_else(dataset: Dataset, content: bytes, *, is_deflated: bool) -> None:
+    """Refuse a file with more or fewer bytes than its elements have, or elements that DICOM has not.
+
+    Lengths come before values, so bytes put into a waveform move its end out of it: samples shift, and what
+    is pushed out looks like other elements, or like nothing at all, which pydicom passes over.
+    """
+    tags = list(dataset.keys())  # as they stand in the file
+    strange = [tag for tag in tags if _is_strange(tag)]
+    if _WAVEFORM_SEQUENCE in tags:  # elements stand in ascending order (PS3.5 §7.1)
+        strange += [tag for tag in tags[tags.index(_WAVEFORM_SEQUENCE) :] if tag < _WAVEFORM_SEQUENCE]
+    last = max(dataset.values(), key=lambda element: getattr(element, "value_tell", None) or 0, default=None)
+    is_whole = True
+    if isinstance(last, RawDataElement) and not is_deflated and last.length != _UNDEFINED_LENGTH:
+        ends_at = last.value_tell + last.length
+        is_whole = ends_at <= len(content) and not content[ends_at:].strip(b"\0")
+    for group in dataset.get("WaveformSequence") or ():
+        strange += [tag for tag in group.keys() if _is_strange(tag)]  # noqa: SIM118
+    if strange or not is_whole:
         raise FeedRefusedError(
-            "damaged or incomplete DICOM (wrong lengths); export it again", RefusalReason.DAMAGED
-        ) from None
+            "damaged DICOM: it holds bytes that belong to no element of it; export it again",
+            RefusalReason.DAMAGED,
+        )
+
+
+def _is_strange(tag: BaseTag) -> bool:
+    """Whether it is neither a maker's own (odd group), nor a group's length, nor one of the standard's."""
+    return not (tag.is_private or tag.element == 0 or dictionary_has_tag(tag) or repeater_has_tag(tag))
 
 
 def _meta(content: bytes, place: int) -> tuple[str, int]:

@@ -29,9 +29,9 @@ _MAX_TABLE_BYTES: Final = 256 * 2**10
 #: Beats to subtract: 5 minutes at 300 a minute. Each costs each lead an addition.
 _MAX_BEATS: Final = 1500
 
-#: Huffman-coded bytes of all leads. 12 leads of 10 s at 500 Hz take 60 kB; a megabit is decoded in a quarter
-#: of a second, and nothing may take two.
-_MAX_HUFFMAN_BYTES: Final = 600_000
+#: Huffman-coded bytes of all leads: a minute, as 12 leads of 10 s at 500 Hz take some 50 kB. The worst that
+#: so many can hold, codes of one bit, is decoded in a second; nothing may take two.
+_MAX_HUFFMAN_BYTES: Final = 300_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from streams.feeds.refusal import FeedRefusedError, RefusalReason
+
 Counts = npt.NDArray[np.int64]
+
+_REBUILT: Final = frozenset({"III", "aVR", "aVL", "aVF"})
 
 #: One reading of the limb leads is taken against the format's own only if the other contradicts Einthoven's
 #: law by so many times as much, and by more than rounding to whole counts explains.
@@ -20,15 +24,26 @@ def rebuilt(stored: Mapping[str, Counts]) -> dict[str, Counts]:
     Parameters
     ----------
     stored : mapping
-        Leads by standard name, int64, (n_samples,); unchanged where I or II is missing.
+        Leads by standard name, int64, (n_samples,).
+
+    Raises
+    ------
+    FeedRefusedError
+        LEADS_MISSING when there are residuals and lead I or II is not there.
 
     Notes
     -----
     III = II − I − r, aVR = −⌊(I + II)/2⌋ − r, aVL = ⌊(I − III)/2⌋ − r, aVF = ⌊(II + III)/2⌋ − r, in whole
     counts; as sierra-ecg-tools and ecgdatakit do.
     """
-    if "I" not in stored or "II" not in stored:
+    if not _REBUILT & stored.keys():
         return dict(stored)
+    if "I" not in stored or "II" not in stored:
+        raise FeedRefusedError(
+            "its limb leads are stored as differences from leads I and II, of which one is missing; "
+            "export it with all leads",
+            RefusalReason.LEADS_MISSING,
+        )
     third = stored["II"] - stored["I"] - stored.get("III", np.int64(0))
     expected = _from_first_two(stored["I"], stored["II"], third)
     return dict(stored) | {name: of - stored[name] for name, of in expected.items() if name in stored}

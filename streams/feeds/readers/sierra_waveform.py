@@ -22,10 +22,12 @@ Counts = npt.NDArray[np.int64]
 _XLI_HEADER_BYTES: Final = 8
 _XLI_CODE_BITS: Final = 10
 
-#: LZW of 10 bits makes up to 600 bytes of one. A lead may come out longer than it is stated to be (it is cut
-#: to what is stated), but not by more than this, and so much more for padding.
-_LONGER_THAN_STATED: Final = 4
-_PADDING_BYTES: Final = 4096
+#: LZW of 10 bits makes up to 600 bytes of one. A lead may come out by so many bytes longer than it is stated
+#: to be, for padding; what is longer has another rate or duration than is stated, or is made to swell.
+_PADDING_BYTES: Final = 64
+
+#: Carts store so many channels, of which they label those that have an electrode; the labelled come first.
+_STORED_CHANNELS: Final = 16
 
 _BYTES_PER_SAMPLE: Final = 2
 
@@ -56,9 +58,11 @@ def unpacked(waveforms: Element, packing: Packing, limits: ReadLimits) -> list[C
     Raises
     ------
     FeedRefusedError
-        DAMAGED: fewer leads or samples than stated, or what cannot be decoded. TOO_LARGE: more than allowed,
+        DAMAGED: leads or samples are not those stated, or cannot be decoded. TOO_LARGE: more than allowed,
         found before it is decoded. UNSUPPORTED: another packing.
     """
+    if packing.n_samples < 1:
+        raise _not_whole("less than a sample a lead")
     if packing.n_leads * packing.n_samples > limits.max_samples:
         raise FeedRefusedError(
             f"{packing.n_leads * packing.n_samples} samples are more than the {limits.max_samples} of one "
@@ -84,28 +88,27 @@ def _from_xli(packed: bytes, packing: Packing) -> Iterator[Counts]:
         size = int.from_bytes(header[:4], "little", signed=True)
         offset += _XLI_HEADER_BYTES
         if len(header) < _XLI_HEADER_BYTES or not 0 < size <= len(packed) - offset:
-            raise _fewer_than_stated(f"lead {place} of {packing.n_leads} is cut or spoilt")
+            raise _not_whole(f"lead {place} of {packing.n_leads} is cut or spoilt")
         first_difference = int.from_bytes(header[6:8], "little", signed=True)
         yield _lead_of_xli(packed[offset : offset + size], first_difference, packing.n_samples)
         offset += size
 
 
 def _lead_of_xli(chunk: bytes, first_difference: int, n_samples: int) -> Counts:
-    most = _LONGER_THAN_STATED * _BYTES_PER_SAMPLE * n_samples + _PADDING_BYTES
+    most = _BYTES_PER_SAMPLE * n_samples + _PADDING_BYTES
     try:
         # Byte by byte, so that what swells is refused at its bound and not at its end.
         swollen = bytes(itertools.islice(iter(LzwDecoder(chunk, _XLI_CODE_BITS).read, -1), most + 1))
         if len(swollen) > most:
             raise FeedRefusedError(
-                f"a lead swells beyond {most} bytes, {_LONGER_THAN_STATED} times what its duration needs; "
-                "export it again",
+                f"a lead swells beyond the {most} bytes that its duration and rate need; export it again",
                 RefusalReason.TOO_LARGE,
             )
         counts = xli_decode_deltas(swollen, first_difference).astype(np.int64)
     except (CorruptedFileError, OverflowError):
-        raise _fewer_than_stated("a lead cannot be decompressed") from None
+        raise _not_whole("a lead cannot be decompressed") from None
     if counts.size < n_samples:
-        raise _fewer_than_stated(f"a lead holds {counts.size} samples of {n_samples}")
+        raise _not_whole(f"a lead holds {counts.size} samples of {n_samples}")
     return counts[:n_samples]
 
 
@@ -123,11 +126,12 @@ def _from_text(text: str) -> Counts:
 
 def _lead_by_lead(counts: Counts, packing: Packing) -> list[Counts]:
     n_needed = packing.n_leads * packing.n_samples
-    if counts.size < n_needed:
-        raise _fewer_than_stated(f"{counts.size} samples of {n_needed}")
+    n_of_all = max(packing.n_leads, _STORED_CHANNELS) * packing.n_samples
+    if not any(n <= counts.size <= n + _PADDING_BYTES for n in (n_needed, n_of_all)):
+        raise _not_whole(f"{counts.size} samples, where its duration and rate need {n_needed}")
     # (n_leads · n_samples,) → (n_leads, n_samples)
     return list(counts[:n_needed].reshape(packing.n_leads, packing.n_samples))
 
 
-def _fewer_than_stated(what: str) -> FeedRefusedError:
+def _not_whole(what: str) -> FeedRefusedError:
     return FeedRefusedError(f"its waveform is not whole ({what}); export it again")
