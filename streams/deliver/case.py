@@ -11,7 +11,7 @@ from functools import cached_property
 
 from schemas.alert import AlertClosed, AlertRaised
 from schemas.audit import CareAction, CareScope, CareVerb
-from streams.deliver.life import OPEN, LifeEvent, LifeState, is_allowed, next_state
+from streams.deliver.life import OPEN, UNANSWERED, LifeEvent, LifeState, is_allowed, next_state
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -159,6 +159,29 @@ class CaseBook:
         else:
             self._early.setdefault(act.alert_id, []).append(act)
         return act.alert_id
+
+    def forget(self, before: datetime, max_cases: int) -> int:
+        """Drop what was raised or done before a time, and the oldest answered cases over a number.
+
+        An open case is never dropped for room.
+
+        Returns
+        -------
+        int
+            How many cases were dropped.
+        """
+        by_age = sorted(self.cases.values(), key=lambda case: case.raised_at)
+        over = max(0, len(by_age) - max_cases)
+        old = [case for case in by_age if case.raised_at < before]
+        answered = [case for case in by_age if case.raised_at >= before and case.state not in UNANSWERED]
+        for case in (dropped := old + answered[: max(0, over - len(old))]):
+            del self.cases[case.alert.alert_id]
+        kept = {key: [act for act in acts if act.acted_at >= before] for key, acts in self._early.items()}
+        self._early = {key: acts for key, acts in kept.items() if acts}
+        self._early_ends = {key: end for key, end in self._early_ends.items() if end[1] >= before}
+        self.mutes = {key: mute for key, mute in self.mutes.items() if mute.until >= before}
+        self._muted_at = {key: when for key, when in self._muted_at.items() if when[0] >= before}
+        return len(dropped)
 
     def mute_of(self, alert: AlertRaised, now: datetime) -> Mute | None:
         """Return what keeps this alert quiet now beyond itself, if anything does."""
