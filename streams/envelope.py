@@ -34,9 +34,9 @@ def continue_trace(headers: Headers) -> str:
 def identity_of(record: object) -> str:
     """Name a record by its deterministic ids, so that a repeat of it is seen as one.
 
-    An ECG by its id, an assessment by ECG and bundle, an alert by its id and what happened to it, an act on
-    one by its own, a delivery in quarantine by its id and each act on it by its own. What has no id of its own, a report or a merge, by
-    its time: whom it is about may be a patient.
+    An ECG by its id, an assessment by ECG and bundle, an alert by its id and what happened to it, a delivery
+    in quarantine by its id, each act on one of them by its own. What has no id of its own, a report or a
+    merge, by its time: whom it is about may be a patient.
     """
     kind = type(record).__name__
     for names in _IDENTITIES:
