@@ -1,4 +1,4 @@
-"""What a channel is to say, in words: short, the same every time, without a patient where it may leave the house.
+"""What a channel is to say, in words: short, the same every time, no patient where it may leave the house.
 
 Texts come from records, so they are made safe here for whoever puts them into a header or a line: no control
 signs, no line ends but ours, bounded in length.
