@@ -1,7 +1,8 @@
 """One alert with all that happened to it, and the fold that makes it of the two topics' records.
 
 The fold is a function of the *set* of records: events are ordered by time and id, not by arrival, so reading
-``ecg.alert.v1`` and ``care.audit.v1`` in any interleaving, or again from the start, gives the same cases.
+``ecg.alert.v1`` and ``care.audit.v1`` in any interleaving, or again from the start, gives the same cases. Of
+records that tell the same twice (one alert, one act, written again after a crash) the earliest holds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,9 @@ from functools import cached_property
 from schemas.alert import AlertClosed, AlertRaised
 from schemas.audit import CareAction, CareScope, CareVerb
 from streams.deliver.life import OPEN, UNANSWERED, LifeEvent, LifeState, is_allowed, next_state
+from streams.deliver.mutes import Mute, MuteFold, MuteKey, earlier, moment
+
+__all__ = ["AlertCase", "CaseBook", "Mute"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,20 +69,35 @@ class AlertCase:
                 first.setdefault((act.channel, act.level), act.acted_at)
         return first
 
+    @cached_property
+    def failures(self) -> Mapping[tuple[str, int], tuple[CareAction, ...]]:
+        """Deliveries that failed, oldest first, by channel and level."""
+        failed: dict[tuple[str, int], tuple[CareAction, ...]] = {}
+        for act in self.acts:
+            if act.verb is CareVerb.DELIVERY_FAILED:
+                failed[act.channel, act.level] = (*failed.get((act.channel, act.level), ()), act)
+        return failed
+
     def last(self, *verbs: CareVerb) -> CareAction | None:
         """Return the newest act of these kinds."""
         return next((act for act in reversed(self.acts) if act.verb in verbs), None)
 
     def with_act(self, act: CareAction) -> "AlertCase":
-        """Add an act; one that is there already changes nothing."""
-        if any(known.action_id == act.action_id for known in self.acts):
+        """Add an act; of an act that is there already the earlier account holds."""
+        known = next((each for each in self.acts if each.action_id == act.action_id), None)
+        if known is not None and earlier(known) <= earlier(act):
             return self
-        acts = sorted((*self.acts, act), key=lambda each: (each.acted_at, each.action_id))
-        return replace(self, acts=tuple(acts))
+        others = (each for each in self.acts if each is not known)
+        return replace(self, acts=tuple(sorted((*others, act), key=moment)))
 
     def with_end(self, closed: AlertClosed, at: datetime) -> "AlertCase":
         """Note that the episode ended; the first end holds."""
-        return self if self.closed is not None else replace(self, closed=closed, closed_at=at)
+        known = (
+            None if self.closed is None or self.closed_at is None else (self.closed_at, self.closed.ecg_id)
+        )
+        if known is not None and known <= (at, closed.ecg_id):
+            return self
+        return replace(self, closed=closed, closed_at=at)
 
     def _events(self) -> Iterable[LifeEvent]:
         timed = [
@@ -93,67 +112,48 @@ def _is_event(act: CareAction) -> bool:
     return act.scope is CareScope.ALERT and act.verb is not CareVerb.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mute:
-    """Alerts of a patient, ward or site are kept quiet: listed, not paged.
-
-    Attributes
-    ----------
-    until : datetime
-        UTC.
-    """
-
-    scope: CareScope
-    subject: str
-    until: datetime
-    actor: str
-    reason: str
-    since: datetime
-
-    def covers(self, alert: AlertRaised, now: datetime) -> bool:
-        """Whether it keeps this alert quiet now."""
-        subject = {
-            CareScope.PATIENT: alert.patient_id,
-            CareScope.WARD: alert.ward_id,
-            CareScope.SITE: alert.site_id,
-        }.get(self.scope)
-        return subject == self.subject and self.since <= now < self.until
-
-
 @dataclass(slots=True, kw_only=True)
 class CaseBook:
     """All cases and mutes, folded from records as they come; the same whatever their order.
 
-    ``on_change`` of the follower's owner is told the id of each case that changed.
+    Attributes
+    ----------
+    cases : dict of str to AlertCase
+        By ``alert_id``.
     """
 
     cases: dict[str, AlertCase] = field(default_factory=dict)
-    mutes: dict[tuple[CareScope, str], Mute] = field(default_factory=dict)
+    _of_patient: dict[str, set[str]] = field(default_factory=dict)
     _early: dict[str, list[CareAction]] = field(default_factory=dict)
-    _early_ends: dict[str, tuple[AlertClosed, datetime]] = field(default_factory=dict)
-    _muted_at: dict[tuple[CareScope, str], tuple[datetime, str]] = field(default_factory=dict)
+    _early_ends: dict[str, list[tuple[AlertClosed, datetime]]] = field(default_factory=dict)
+    _mutes: MuteFold = field(default_factory=MuteFold)
+
+    @property
+    def mutes(self) -> Mapping[MuteKey, Mute]:
+        """The newest mute of each patient, ward and site that nobody lifted.
+
+        It may have run out: :meth:`Mute.covers` says so.
+        """
+        return self._mutes.standing
 
     def take_alert(self, record: AlertRaised | AlertClosed, at: datetime) -> str:
         """Fold one record of ``ecg.alert.v1``; ``at`` is its Kafka timestamp, UTC. Returns the case's id."""
         known = self.cases.get(record.alert_id)
         if isinstance(record, AlertClosed):
             if known is None:
-                self._early_ends.setdefault(record.alert_id, (record, at))
+                self._early_ends.setdefault(record.alert_id, []).append((record, at))
             else:
                 self.cases[record.alert_id] = known.with_end(record, at)
         elif known is None:
-            case = AlertCase(alert=record, raised_at=at)
-            for act in self._early.pop(record.alert_id, []):
-                case = case.with_act(act)
-            if record.alert_id in self._early_ends:
-                case = case.with_end(*self._early_ends.pop(record.alert_id))
-            self.cases[record.alert_id] = case
+            self._open(record, at)
+        elif at < known.raised_at:
+            self.cases[record.alert_id] = replace(known, alert=record, raised_at=at)
         return record.alert_id
 
     def take_act(self, act: CareAction) -> str:
         """Fold one record of ``care.audit.v1``. Returns the id of the case, or of the subject."""
         if act.scope is not CareScope.ALERT:
-            self._take_mute(act)
+            self._mutes.take(act)
         elif act.alert_id in self.cases:
             self.cases[act.alert_id] = self.cases[act.alert_id].with_act(act)
         else:
@@ -175,30 +175,40 @@ class CaseBook:
         old = [case for case in by_age if case.raised_at < before]
         answered = [case for case in by_age if case.raised_at >= before and case.state not in UNANSWERED]
         for case in (dropped := old + answered[: max(0, over - len(old))]):
-            del self.cases[case.alert.alert_id]
+            self._drop(case.alert)
         kept = {key: [act for act in acts if act.acted_at >= before] for key, acts in self._early.items()}
         self._early = {key: acts for key, acts in kept.items() if acts}
-        self._early_ends = {key: end for key, end in self._early_ends.items() if end[1] >= before}
-        self.mutes = {key: mute for key, mute in self.mutes.items() if mute.until >= before}
-        self._muted_at = {key: when for key, when in self._muted_at.items() if when[0] >= before}
+        ends = {key: [end for end in ends if end[1] >= before] for key, ends in self._early_ends.items()}
+        self._early_ends = {key: late for key, late in ends.items() if late}
+        self._mutes.forget(before)
         return len(dropped)
 
-    def mute_of(self, alert: AlertRaised, now: datetime) -> Mute | None:
-        """Return what keeps this alert quiet now beyond itself, if anything does."""
-        return next((mute for mute in self.mutes.values() if mute.covers(alert, now)), None)
+    def cases_of(self, patient_id: str) -> tuple[AlertCase, ...]:
+        """Return a patient's cases, the newest first."""
+        cases = (self.cases[each] for each in self._of_patient.get(patient_id, ()))
+        return tuple(sorted(cases, key=lambda case: (case.raised_at, case.alert.alert_id), reverse=True))
 
-    def _take_mute(self, act: CareAction) -> None:
-        key, when = (act.scope, act.subject), (act.acted_at, act.action_id)
-        if act.verb not in (CareVerb.MUTED, CareVerb.UNMUTED) or self._muted_at.get(key, when) > when:
-            return
-        self._muted_at[key] = when
-        self.mutes.pop(key, None)
-        if act.verb is CareVerb.MUTED and act.expires_at is not None:
-            self.mutes[key] = Mute(
-                scope=act.scope,
-                subject=act.subject,
-                until=act.expires_at,
-                actor=act.actor,
-                reason=act.reason,
-                since=act.acted_at,
-            )
+    def mute_of(self, alert: AlertRaised, now: datetime) -> Mute | None:
+        """Return what keeps this alert quiet now beyond itself, if anything does; the longest of several."""
+        covering = [mute for mute in self.mutes_over(alert) if mute.covers(alert, now)]
+        return max(covering, key=lambda mute: (mute.until, mute.scope, mute.subject), default=None)
+
+    def mutes_over(self, alert: AlertRaised) -> tuple[Mute, ...]:
+        """Return all mutes there were of the alert's patient, ward and site, each as long as it held."""
+        return self._mutes.over(alert)
+
+    def _open(self, record: AlertRaised, at: datetime) -> None:
+        case = AlertCase(alert=record, raised_at=at)
+        for act in self._early.pop(record.alert_id, []):
+            case = case.with_act(act)
+        for closed, closed_at in self._early_ends.pop(record.alert_id, []):
+            case = case.with_end(closed, closed_at)
+        self.cases[record.alert_id] = case
+        self._of_patient.setdefault(record.patient_id, set()).add(record.alert_id)
+
+    def _drop(self, alert: AlertRaised) -> None:
+        del self.cases[alert.alert_id]
+        siblings = self._of_patient[alert.patient_id]
+        siblings.discard(alert.alert_id)
+        if not siblings:
+            del self._of_patient[alert.patient_id]
