@@ -78,6 +78,7 @@ class FollowedBook:
         self._max_cases = max_cases
         self._alarms: dict[str, TechnicalAlarm] = {}
         self._ended: dict[str, datetime] = {}
+        self._partitions: dict[str, int] = {}
         self._undecoded: list[tuple[Any, str]] = []
         self._followers: list[TopicFollower] = []
         self._readers = Readers()
@@ -91,6 +92,14 @@ class FollowedBook:
     def alarm(self, alarm_id: str) -> TechnicalAlarm | None:
         """Return one of them."""
         return self._alarms.get(alarm_id)
+
+    def knows_alarm(self, alarm_id: str) -> bool:
+        """Whether an alarm was raised, ended or not."""
+        return alarm_id in self._alarms or alarm_id in self._ended
+
+    def partition_of(self, alert_id: str) -> int | None:
+        """Return in which partition of ``ecg.alert.v1`` an alert lies; None when it is not known."""
+        return self._partitions.get(alert_id)
 
     @property
     def behind_s(self) -> float:
@@ -147,8 +156,8 @@ class FollowedBook:
         BrokerUnavailableError
             Likewise.
         """
-        known = self._ended if alarm.ended_at is not None else {**self._ended, **self._alarms}
-        if alarm.alarm_id in known:
+        is_known = alarm.alarm_id in self._ended if alarm.ended_at else self.knows_alarm(alarm.alarm_id)
+        if is_known:
             return
         await self._write(ECG_ALERT, alarm.source, alarm, budget_s)
         self._take_alarm(alarm)
@@ -167,6 +176,7 @@ class FollowedBook:
         gone = self.book.forget(since, self._max_cases)
         for alarm_id in [each for each, ended_at in self._ended.items() if ended_at < since]:
             del self._ended[alarm_id]
+        self._partitions = {each: at for each, at in self._partitions.items() if each in self.book.cases}
         if gone:
             log.info("cases_forgotten", n=gone, kept=len(self.book.cases))
 
@@ -233,6 +243,7 @@ class FollowedBook:
         if isinstance(record, TechnicalAlarm):
             self._take_alarm(record)
         else:
+            self._partitions[record.alert_id] = message.partition
             self._readers.tell(self.book.take_alert(record, instant_of(message.timestamp)))
 
     def _take_act(self, act: CareAction) -> None:

@@ -1,0 +1,62 @@
+"""The technical alarm of an alert that reached nobody: pure functions of the case."""
+
+from datetime import datetime
+from typing import Final
+
+from schemas.alert import AlarmKind, Priority, TechnicalAlarm
+from schemas.identity import alarm_id
+from streams.deliver.case import AlertCase
+
+_SOURCE: Final = "deliver:"
+
+
+def undelivered_alarm(
+    case: AlertCase, severity: Priority, ended_at: datetime | None = None
+) -> TechnicalAlarm:
+    """Write the alarm, the same however often; with ``ended_at``, its end.
+
+    Each level of the ladder that reaches nobody is an alarm of its own.
+    """
+    source = f"{_SOURCE}{case.alert.alert_id}:{case.level}"
+    kind = AlarmKind.DELIVERY_FAILED
+    return TechnicalAlarm(
+        alarm_id=alarm_id(kind=kind, source=source, started_at=case.raised_at),
+        kind=kind,
+        priority=severity,
+        source=source,
+        started_at=case.raised_at,
+        message=f"An alert reached nobody at step {case.level} of its ladder: no channel took it in time.",
+        action_text="Answer the alert in the inbox, tell the ward, and check the channels of its route "
+        "(diastole deliver --check).",
+        ended_at=ended_at,
+    )
+
+
+def alert_and_level(alarm: TechnicalAlarm) -> tuple[str, int] | None:
+    """Name the alert and the level an alarm is about; None when it is another kind of alarm.
+
+    >>> from datetime import UTC
+    >>> alert_and_level(
+    ...     TechnicalAlarm(
+    ...         alarm_id="00000000-0000-0000-0000-000000000001",
+    ...         kind=AlarmKind.DELIVERY_FAILED,
+    ...         priority=Priority.HIGH,
+    ...         source="deliver:00000000-0000-0000-0000-00000000000a:2",
+    ...         started_at=datetime(2026, 3, 1, tzinfo=UTC),
+    ...         message="",
+    ...         action_text="",
+    ...     )
+    ... )
+    ('00000000-0000-0000-0000-00000000000a', 2)
+    """
+    alert_id, _, level = alarm.source.removeprefix(_SOURCE).rpartition(":")
+    if alarm.kind is not AlarmKind.DELIVERY_FAILED or not alarm.source.startswith(_SOURCE):
+        return None
+    return (alert_id, int(level)) if level.isdigit() else None
+
+
+def has_ended(case: AlertCase | None, level: int) -> bool:
+    """Whether an alarm about a level is over: somebody was reached there or above, or none needs to be."""
+    if case is None or not case.is_open:
+        return True
+    return any(reached >= level for _, reached in case.delivered)
