@@ -2,15 +2,53 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal, Protocol
 
 from schemas.recorded import Sex
 from schemas.risk import Phenotype
-from streams.history import HistoryPoint
+from streams.history import HistoryPoint, Place
 
 Order = Literal["risk", "change", "age"]
 """Highest last risk first; greatest rise first; newest ECG first."""
+
+#: A point and where the patient lay then; None when the point was kept without.
+Seen = tuple[HistoryPoint, Place | None]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: More than all seconds until 2286: a rank is whole steps of this; within a step the newer ECG comes first.
+#: 20 001 steps of it are 2·10¹⁴, far below the 2⁵³ up to which a sorted set's double is exact.
+_STEP: Final = 10**10
+
+#: Risks carry four decimals.
+_PER_RISK: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WardLimits:
+    """Who is listed on a ward.
+
+    Attributes
+    ----------
+    max_age : timedelta
+        A patient whose newest ECG is older left hospital, for all the list knows. 14 days: the longest of
+        the stays in which nobody records an ECG, and short enough that beds are not listed twice over.
+    """
+
+    max_age: timedelta = timedelta(days=14)
+
+    def __post_init__(self) -> None:
+        if self.max_age < timedelta(seconds=1):
+            raise ValueError("a ward lists its patients for at least one second")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranks:
+    """Places in the orders by risk and by change, the highest first; what there is not comes last."""
+
+    risk: int
+    change: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +136,51 @@ class WardReads(Protocol):
 
     async def wards(self) -> list[str]:
         """Name the wards that had an ECG lately, in alphabetical order; "" are patients of no named ward."""
+
+
+def patient_row(identifiers: Sequence[str], seen: Sequence[Seen]) -> PatientRow | None:
+    """Make a patient's latest state of points; the same whatever their order.
+
+    Parameters
+    ----------
+    identifiers : sequence of str
+        All of the patient, the one in use today first.
+    seen : sequence of (HistoryPoint, Place or None)
+        At least, of each identifier: the newest point, the newest two scored ones of different ECGs, and the
+        newest that names a ward or a site. More change nothing.
+    """
+    ordered = sorted(seen, key=_newest_first, reverse=True)
+    if not ordered:
+        return None
+    places = [place for _, place in ordered if place]
+    place = next((each for each in places if each.ward_id or each.site_id), places[0] if places else Place())
+    scored = [point for point, _ in ordered if point.probability is not None]
+    previous = next((point for point in scored if point.ecg_id != scored[0].ecg_id), None)
+    return PatientRow(
+        patient_id=identifiers[0],
+        identifiers=tuple(identifiers),
+        ward_id=place.ward_id,
+        site_id=place.site_id,
+        age_years=place.age_years,
+        sex=place.sex,
+        last=ordered[0][0],
+        scored=scored[0] if scored else None,
+        previous=previous,
+    )
+
+
+def _newest_first(seen: Seen) -> tuple[datetime, str, str]:
+    point, _ = seen
+    return point.acquired_at, point.ecg_id, point.bundle_version
+
+
+def ranks(row: PatientRow) -> Ranks:
+    """Say where the row stands; of equal risk, or change, the patient with the newer ECG comes first."""
+    seconds = min(max(0, (row.last.acquired_at - _EPOCH) // timedelta(seconds=1)), _STEP - 1)
+    risk, change = row.probability, row.change
+    risk_steps = 0 if risk is None else 1 + round(risk * _PER_RISK)
+    change_steps = 0 if change is None else 1 + _PER_RISK + round(change * _PER_RISK)
+    return Ranks(risk=risk_steps * _STEP + seconds, change=change_steps * _STEP + seconds)
 
 
 def change_across_bundles(row: PatientRow) -> bool:
