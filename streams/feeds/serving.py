@@ -1,4 +1,4 @@
-"""The life of a way in as a process: open the gateway, serve until told to stop, end in order."""
+"""The life of a server as a process: open what it needs, serve until told to stop, end in order."""
 
 import asyncio
 import signal
@@ -6,23 +6,21 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
-from streams.feeds.gateway import Gateway
-
-G = TypeVar("G", bound=Gateway)
+Opened = TypeVar("Opened")
 
 
 async def serve_until_told(
-    opening: AbstractAsyncContextManager[G], serve: Callable[[G, asyncio.Event], Awaitable[None]]
+    opening: AbstractAsyncContextManager[Opened], serve: Callable[[Opened, asyncio.Event], Awaitable[None]]
 ) -> None:
-    """Open a gateway and serve with it until SIGTERM or Ctrl-C.
+    """Open a gateway, or whatever else serves, and serve with it until SIGTERM or Ctrl-C.
 
     Parameters
     ----------
     opening : context manager
         Of :func:`streams.feeds.gateway_assembly.open_gateway`. A signal while it still waits ends that wait.
     serve : callable
-        Given the gateway and the event that is set on a signal; it returns soon after that, having taken
-        nothing new. Leaving the gateway then waits for what is on its way.
+        Given what was opened and the event that is set on a signal; it returns soon after that, having taken
+        nothing new. Leaving a gateway then waits for what is on its way.
     """
     loop, main, stop = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
     is_open = False
@@ -36,9 +34,9 @@ async def serve_until_told(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, tell)
     try:
-        async with opening as gateway:
+        async with opening as opened:
             is_open = True
-            await serve(gateway, stop)
+            await serve(opened, stop)
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
