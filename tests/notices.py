@@ -4,6 +4,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 from assessments import moving, nth_ecg_id
+
 from schemas.alert import AlertClosed, AlertKind, AlertRaised, CloseReason, Priority
 from schemas.featurized import Measurements, Quality
 from streams.deliver.case import AlertCase

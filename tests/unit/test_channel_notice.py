@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from notices import PATIENT, alert_of, notice_of
+
 from schemas.featurized import Quality
 from streams.deliver.channels.notice import MAX_SUBJECT_CHARS, one_line, subject_of, text_of
 
