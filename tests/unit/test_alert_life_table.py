@@ -27,7 +27,7 @@ ACCEPTED     .         .    .    .            .        REJECTED .         -     
 REJECTED     .         .    .    .            ACCEPTED .        .         -     .      .       .    .       CLOSED
 EXPIRED      .         .    .    ACKNOWLEDGED ACCEPTED REJECTED .         -     .      .       .    .       CLOSED
 CLOSED       .         .    .    .            .        .        .         -     .      .       .    .       .
-"""
+"""  # noqa: E501 - a table is read whole
 
 (_, *EVENTS), *ROWS = [line.split() for line in TABLE.strip().splitlines()]
 PAIRS = [
