@@ -1,6 +1,7 @@
 """Addresses of channels as the routes file has them, checked before anything is sent."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -8,6 +9,9 @@ import httpx
 
 from schemas.errors import ConfigurationError
 from streams.deliver.routing import ChannelKind, ChannelSettings
+
+#: A name or an address, IDNA-encoded.
+_HOST: Final = re.compile(rb"[A-Za-z0-9._:-]+")
 
 _HTTP_OPTIONS: Final = frozenset({"plain_http", "ca_file"})
 
@@ -64,7 +68,8 @@ def require_http_url(settings: ChannelSettings, url: str) -> None:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
         parsed = httpx.URL("")
-    if parsed.scheme not in ("http", "https") or not parsed.host:
+    is_host = _HOST.fullmatch(parsed.raw_host) is not None
+    if parsed.scheme not in ("http", "https") or not is_host:
         raise ConfigurationError(f"channel {settings.name} needs an https URL")
     if parsed.scheme == "http" and not (_is_loopback(parsed.host) or switch(settings, "plain_http")):
         raise ConfigurationError(

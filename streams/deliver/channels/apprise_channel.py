@@ -7,18 +7,23 @@ this process remembers.
 """
 
 import asyncio
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
 import apprise
-from apprise.plugins.email.base import NotifyEmail
 
 from schemas.alert import Priority
 from schemas.errors import ConfigurationError
-from streams.deliver.channels.channel import ChannelRefusedError, ChannelRetryError
+from streams.deliver.channels.channel import ChannelRetryError
 from streams.deliver.channels.notice import Notice, subject_of, text_of
 from streams.deliver.channels.secret_file import SecretFile
+
+with warnings.catch_warnings():
+    # Its mail plugin looks for a module that Python 3.13 no longer has, and does without it there.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from apprise.plugins.email.base import NotifyEmail
 
 _KINDS: Final = {
     Priority.HIGH: apprise.NotifyType.FAILURE,
@@ -84,7 +89,7 @@ class AppriseChannel:
         # A plugin of its own for each notice: they pause between notices and hold headers.
         plugin = apprise.Apprise.instantiate(url, asset=_ASSET, suppress_exceptions=True)
         if plugin is None:
-            raise ChannelRefusedError(f"a URL of {self.name} is none that apprise knows; mend it in its file")
+            return False  # the file was changed since it was opened
         _mark(plugin, notice, key)
         service = apprise.Apprise(asset=_ASSET)
         service.add(plugin)

@@ -3,7 +3,7 @@
 ==================================  =========  =================  ===========================================
 name                                kind       labels             what
 ==================================  =========  =================  ===========================================
-diastole_notices_total              counter    channel, outcome   TAKEN, CHANNEL_RETRY, CHANNEL_REFUSED
+diastole_notices_total              counter    channel, outcome   see below
 diastole_notice_seconds             histogram  channel            handed over → taken, or not
 ==================================  =========  =================  ===========================================
 """
@@ -26,7 +26,10 @@ from streams.deliver.channels.notice import Notice
 
 log = structlog.get_logger()
 
+#: Ends of an attempt beside the codes of :mod:`streams.deliver.channels.channel`; FAILED is a defect of ours.
 TAKEN: Final = "TAKEN"
+CANCELLED: Final = "CANCELLED"
+FAILED: Final = "FAILED"
 
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -71,10 +74,13 @@ class GuardedChannel:
         await self._watched(self._channel.send(notice, key), notice, "send")
 
     async def _watched(self, work: Awaitable[None], notice: Notice, verb: str) -> None:
-        began, outcome = time.monotonic(), "CANCELLED"
+        began, outcome = time.monotonic(), FAILED
         try:
             await self._bounded(work)
             outcome = TAKEN
+        except asyncio.CancelledError:
+            outcome = CANCELLED
+            raise
         except (ChannelRetryError, ChannelRefusedError) as error:
             outcome = error.code
             raise
