@@ -3,9 +3,10 @@
 Walked back from the newest point until everything is found; mostly two or three points.
 """
 
-from collections.abc import Iterable, Sequence
+import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from streams.adapters.redis_scripts import Call
 from streams.history_encoding import decode_place, decode_point, instant, patient_digest
@@ -16,16 +17,24 @@ from streams.worklist import Seen
 #: Bytes of a body are those of :mod:`streams.history_encoding`: 2 the phenotype, 0 when not scored; from
 #: version 3 on 25 to 28 the lengths of ward and site. A ward is looked for in 64 points, so that a site that
 #: never names one does not cost a whole history each time.
+#:
+#: One string, since a client is slow at many small ones: ::
+#:
+#:     number of wards u16 │ for each: length u16, ward
+#:     │ for each point: time f64, length of name u16, of body u32, name, body
 LATEST: Final = """
 local function latest(points, times, wards)
-  local out, scored, first, placed, read = {}, 0, '', false, 0
+  local listed = redis.call('SMEMBERS', wards)
+  local out, scored, first, placed, read = {struct.pack('<I2', #listed)}, 0, '', false, 0
+  for _, ward in ipairs(listed) do out[#out + 1] = struct.pack('<I2', #ward) .. ward end
+  local least = #out
   while true do
     local some = redis.call('ZREVRANGE', times, read, read + 7, 'WITHSCORES')
     for i = 1, #some, 2 do
       local body, ecg = redis.call('HGET', points, some[i]), string.sub(some[i], 1, 16)
       read = read + 1
       if body then
-        local wanted = #out == 0
+        local wanted = #out == least
         if string.byte(body, 2) ~= 0 and scored < 2 and ecg ~= first then
           scored, first, wanted = scored + 1, ecg, true
         end
@@ -33,18 +42,19 @@ local function latest(points, times, wards)
           placed, wanted = true, true
         end
         if wanted then
-          out[#out + 1] = some[i]
-          out[#out + 1] = some[i + 1]
-          out[#out + 1] = body
+          out[#out + 1] = struct.pack('<dI2I4', tonumber(some[i + 1]), #some[i], #body) .. some[i] .. body
         end
       end
       if scored == 2 and (placed or read >= 64) then break end
     end
     if #some < 16 or (scored == 2 and (placed or read >= 64)) then break end
   end
-  return {redis.call('SMEMBERS', wards), out}
+  return table.concat(out)
 end
 """
+
+_LENGTH: Final = struct.Struct("<H")
+_POINT: Final = struct.Struct("<dHI")
 
 # KEYS: points, times, wards.
 _LATEST: Final = LATEST + "return latest(KEYS[1], KEYS[2], KEYS[3])\n"
@@ -92,17 +102,22 @@ def latest_call(patient_id: str) -> Call:
     return _LATEST, (*patient_keys(patient_id), wards_key(patient_id)), []
 
 
-def read_latest(patient_id: str, reply: Sequence[Any]) -> Latest:
+def read_latest(patient_id: str, reply: bytes) -> Latest:
     """Read the answer to :func:`latest_call`, or to a script that ends with :data:`LATEST`."""
-    wards, flat = reply
-    rows = zip(flat[0::3], flat[1::3], flat[2::3], strict=True)
-    return Latest(
-        listed_on=frozenset(ward.decode() for ward in wards),
-        seen=tuple(
-            (decode_point(patient_id, instant(int(float(time_us))), name, body), decode_place(body))
-            for name, time_us, body in rows
-        ),
-    )
+    (n_wards,) = _LENGTH.unpack_from(reply)
+    at, wards = _LENGTH.size, []
+    for _ in range(n_wards):
+        (length,) = _LENGTH.unpack_from(reply, at)
+        at += _LENGTH.size + length
+        wards.append(reply[at - length : at].decode())
+    seen: list[Seen] = []
+    while at < len(reply):
+        time_us, name_bytes, body_bytes = _POINT.unpack_from(reply, at)
+        at += _POINT.size + name_bytes + body_bytes
+        name, body = reply[at - body_bytes - name_bytes : at - body_bytes], reply[at - body_bytes : at]
+        point = decode_point(patient_id, instant(int(time_us)), name, body)
+        seen.append((point, decode_place(body)))
+    return Latest(listed_on=frozenset(wards), seen=tuple(seen))
 
 
 def note_call(patient_id: str, wards: Iterable[str], ttl_s: int) -> Call:
