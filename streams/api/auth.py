@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote
 
 import structlog
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from schemas.errors import RetriableError
 from streams.api.api_metrics import ApiMetrics
@@ -34,6 +34,14 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+#: Tells a person, as a page, what went wrong and what to do next.
+RefusesPeople = Callable[[Request, int, str], Response]
+
+#: Of somebody who follows a link in a mail, the browser keeps a strict cookie back; from here it sends it.
+_ONCE_MORE: Final = (
+    '<!doctype html><html lang="en"><meta http-equiv="refresh" content="0"><title>Diastole</title>'
+)
+
 
 class Places(Protocol):
     """Where something belongs: looked up for callers that must not see everything."""
@@ -49,16 +57,26 @@ class Guard:
     ----------
     places : Places
         Tells where the subjects of requests belong.
+    refuse_people : callable or None
+        Makes pages of refusals for people; None answers them as programs are answered.
     """
 
     def __init__(
-        self, app: AsgiApp, *, doors: Doors, places: Places, metrics: ApiMetrics, table: Table | None = None
+        self,
+        app: AsgiApp,
+        *,
+        doors: Doors,
+        places: Places,
+        metrics: ApiMetrics,
+        table: Table | None = None,
+        refuse_people: RefusesPeople | None = None,
     ) -> None:
         self._app = app
         self._doors = doors
         self._places = places
         self._metrics = metrics
         self._table = table or Table()
+        self._refuse_people = refuse_people
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -129,8 +147,11 @@ class Guard:
 
     def _refusal(self, request: Request, matched: Matched | None, error: ProblemError) -> Response:
         log.info("request_refused", route=matched.rule.path if matched else "", status=error.status)
-        if error.status == 401 and matched is not None and _is_for_a_person(request, matched.rule):
-            return RedirectResponse(f"/login?next={quote(request.url.path)}", status_code=303)
+        if matched is not None and _is_for_a_person(request, matched.rule):
+            if error.status == 401:
+                return _to_sign_in(request)
+            if self._refuse_people is not None:
+                return self._refuse_people(request, error.status, error.detail)
         answer = told(error.status, error.code, error.detail)
         if error.status == 405:
             answer.headers["Allow"] = ", ".join(self._table.methods_of(request.url.path))
@@ -146,6 +167,12 @@ def caller_of(request: Request) -> Caller:
 
 def _is_for_a_person(request: Request, rule: Rule) -> bool:
     return rule.is_page and "text/html" in request.headers.get("accept", "")
+
+
+def _to_sign_in(request: Request) -> Response:
+    if request.method in SAFE_METHODS and request.headers.get("sec-fetch-site") == "cross-site":
+        return HTMLResponse(_ONCE_MORE)
+    return RedirectResponse(f"/login?next={quote(request.url.path)}", status_code=303)
 
 
 async def _body(request: Request) -> bytes:

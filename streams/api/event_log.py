@@ -68,7 +68,7 @@ class EventLog:
         return number if oldest - 1 <= number <= self._number else None
 
     def since(self, number: int) -> list[Change]:
-        """Return what changed after a place; the caller has asked :meth:`place_of`, or has followed from there."""
+        """Return what changed after a place that :meth:`place_of` gave, or that was followed from there."""
         return [change for change in self._changes if change.number > number]
 
     def has_lost(self, number: int) -> bool:

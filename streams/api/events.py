@@ -7,8 +7,8 @@
     event: alarm   a technical alarm began, or ended (then without content but its id)
     : comment      nothing happened; the connection lives
 
-Each has an id; a client that sends the last one as ``Last-Event-ID`` is told what it missed. What a token must
-not see is left out, event by event, and a token that is withdrawn ends its streams.
+Each has an id; a client that sends the last one as ``Last-Event-ID`` is told what it missed. What a token
+must not see is left out, event by event, and a token that is withdrawn ends its streams.
 """
 
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ from streams.api.problems import DESCRIBED
 from streams.api.services import Services
 from streams.feeds.http.problems import ProblemError
 
-#: Proxies drop connections on which nothing is said for a minute, s; also how soon a withdrawn token is noticed.
+#: Proxies drop connections that say nothing for a minute, s; also how soon a withdrawn token is noticed.
 HEARTBEAT_S: Final = 15.0
 
 #: Streams at a time. Each is a connection of the server, which has 512.

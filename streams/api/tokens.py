@@ -85,6 +85,10 @@ class CareToken:
         """
         return _fits(self.sites, site_id) and _fits(self.wards, ward_id)
 
+    def sees_site(self, site_id: str) -> bool:
+        """Whether anything of a site may be seen."""
+        return _fits(self.sites, site_id)
+
     def sees_ward(self, ward_id: str) -> bool:
         """Whether a ward may be asked for; whose site is another's is still left out of the answer."""
         return _fits(self.wards, ward_id)
