@@ -143,6 +143,17 @@ async def test_a_wrong_token_is_a_refusal(open_channel: Open, token: SecretFile)
     assert "withdrawn" not in str(caught.value)
 
 
+@pytest.mark.parametrize("odd", ["töken", "to\x00ken", "to\tken"])
+async def test_a_token_that_no_header_holds_is_told_as_an_error_of_the_channel(
+    open_channel: Open, token: SecretFile, odd: str
+) -> None:
+    token.path.write_text(odd)
+    async with receiving(FhirStore(token=BEARER).answer) as receiver:
+        with pytest.raises((ChannelRetryError, ChannelRefusedError)) as caught:
+            await open_channel(receiver).send(notice_of(), "k")
+    assert odd not in str(caught.value)
+
+
 async def test_an_entry_that_failed_is_a_refusal_even_in_a_200(open_channel: Open) -> None:
     response = {"resourceType": "Bundle", "entry": [{"response": {"status": "422 Unprocessable"}}]}
     reply = Reply(body=json.dumps(response).encode())

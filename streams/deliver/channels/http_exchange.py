@@ -58,8 +58,10 @@ async def post(
         When none came. The message does not name the URL, which may hold a secret.
     """
     try:
+        # As bytes: a name or a token beyond ASCII must not end in an error of encoding.
+        encoded = [(name.encode(), text.encode()) for name, text in headers.items()]
         async with client.stream(
-            "POST", url, content=body, headers=dict(headers), follow_redirects=False
+            "POST", url, content=body, headers=encoded, follow_redirects=False
         ) as answer:
             return HttpAnswer(
                 status=answer.status_code,
