@@ -78,10 +78,11 @@ async def test_escalation_continues_and_the_end_is_told() -> None:
     kept: list[bytes] = []
     async with listen(answering(kept=kept), Bounds(), "127.0.0.1", 0) as address:
         await channel_to(address).send(notice_of(level=1), "k1")
-        await channel_to(address).retract(notice_of(is_over=True), "end")
+        await channel_to(address).retract(notice_of(is_over=True), "k1")
     later, end = (hl7.parse(content.decode()) for content in kept)
     assert (facets(later)["68481"], facets(later)["68482"]) == ("continue", "active")
     assert (facets(end)["68481"], facets(end)["68482"]) == ("end", "inactive")
+    assert str(later.segment("MSH")[10]) != str(end.segment("MSH")[10])
     assert str(later.segment("OBR")[29]) == f"^{notice_of().alert.alert_id}&DIASTOLE"
 
 

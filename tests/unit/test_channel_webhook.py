@@ -97,6 +97,15 @@ async def test_a_repeat_has_the_same_key_and_the_same_body(
     assert (first.body, first.headers["idempotency-key"]) == (second.body, second.headers["idempotency-key"])
 
 
+async def test_the_end_has_a_key_of_its_own(client: httpx.AsyncClient, secret: SecretFile) -> None:
+    async with receiving(taken) as receiver:
+        channel = channel_to(receiver, client, secret)
+        await channel.send(notice_of(), "k")
+        await channel.retract(notice_of(is_over=True), "k")
+    said = [(r.headers["idempotency-key"], json.loads(r.body)["event"]) for r in receiver.requests]
+    assert said == [("k", "alert.raised"), ("k:end", "alert.closed")]
+
+
 @pytest.mark.parametrize(
     ("status", "retry_after", "expected_s"),
     [

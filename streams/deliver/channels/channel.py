@@ -65,4 +65,20 @@ class RetractingChannel(Channel, Protocol):
     """One that also tells the other side that an alert is over: its flag, or its alarm lamp, goes out."""
 
     async def retract(self, notice: Notice, key: str) -> None:
-        """Say that the alert ended; as :meth:`Channel.send` in all else, and as safe to repeat."""
+        """Say that the alert ended; as :meth:`Channel.send` in all else, and as safe to repeat.
+
+        Parameters
+        ----------
+        key : str
+            Of the notice that is over; the end goes out under :func:`key_of_end`, or it would be taken for a
+            repeat.
+        """
+
+
+def key_of_end(key: str) -> str:
+    """Make the idempotency key under which the end of a notice is told.
+
+    >>> key_of_end("a1:pager:0")
+    'a1:pager:0:end'
+    """
+    return f"{key}:end"

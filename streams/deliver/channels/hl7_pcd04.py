@@ -10,7 +10,7 @@ AR CR  asked again later (HL7 v2.6 §2.9.2.2), unless ERR says that such message
 from dataclasses import dataclass
 from typing import Final
 
-from streams.deliver.channels.channel import ChannelRefusedError, ChannelRetryError
+from streams.deliver.channels.channel import ChannelRefusedError, ChannelRetryError, key_of_end
 from streams.deliver.channels.mllp_exchange import MllpAddress, exchange
 from streams.deliver.channels.notice import Notice
 from streams.deliver.channels.pcd04_message import Parties, control_id, pcd04
@@ -40,7 +40,7 @@ class Hl7Channel:
 
     async def retract(self, notice: Notice, key: str) -> None:
         """Report the end of the alert (phase ``end``, state ``inactive``)."""
-        await self.send(notice, key)
+        await self.send(notice, key_of_end(key))
 
 
 def require_acknowledged(content: bytes, channel: str, sent_id: str) -> None:

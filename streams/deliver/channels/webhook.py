@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from streams.deliver.channels.channel import key_of_end
 from streams.deliver.channels.http_exchange import post, require_taken
 from streams.deliver.channels.notice import Notice
 from streams.deliver.channels.payload import payload_of
@@ -58,4 +59,4 @@ class WebhookChannel:
 
     async def retract(self, notice: Notice, key: str) -> None:
         """Post that the alert is over (``"event": "alert.closed"``)."""
-        await self.send(notice, key)
+        await self.send(notice, key_of_end(key))
