@@ -52,6 +52,13 @@ def test_missing_values_are_said_to_be_missing_and_never_zero() -> None:
     assert "first scored ECG" in subject_of(notice_of(alert))
 
 
+def test_what_the_model_is_not_for_is_said_whole_and_once() -> None:
+    whole = "Not for diagnosis: " + "trained on simulated ECGs alone. " * 25
+    assert whole.strip() in text_of(notice_of(alert_of(not_for_text=whole)), with_patient=False)
+    assert "Not for: Not for" not in text_of(notice_of(alert_of(not_for_text=whole)), with_patient=False)
+    assert "Not for" not in text_of(notice_of(alert_of(not_for_text="")), with_patient=False)
+
+
 def test_level_and_end_are_said() -> None:
     assert "not answered (step 2)" in subject_of(notice_of(level=2))
     assert subject_of(notice_of(level=2, is_over=True)).startswith("Over: ")

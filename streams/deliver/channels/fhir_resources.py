@@ -15,7 +15,7 @@ from fhir.resources.R4B.riskassessment import RiskAssessment
 
 from schemas.alert import Priority
 from schemas.identity import NAMESPACE
-from streams.deliver.channels.notice import Notice, one_line, risk_text, text_of
+from streams.deliver.channels.notice import Notice, not_for_text, one_line, risk_text, text_of
 
 #: System of identifiers that are URIs (FHIR R4 §2.1.28.0.4).
 URI_SYSTEM: Final = "urn:ietf:rfc:3986"
@@ -95,7 +95,7 @@ def _risk_assessment(notice: Notice, subject: dict[str, Any]) -> RiskAssessment:
         ),
         "rationale": f"{one_line(alert.change_text)} Risk {risk_text(alert)}.",
     }
-    notes = [one_line(alert.not_for_text)] if alert.not_for_text else []
+    note = not_for_text(alert)
     return RiskAssessment.model_validate(
         {
             "identifier": [_identifier(_urn(alert.alert_id))],
@@ -108,7 +108,7 @@ def _risk_assessment(notice: Notice, subject: dict[str, Any]) -> RiskAssessment:
                 {"type": "Observation", "identifier": _identifier(_urn(alert.ecg_id)), "display": "ECG"}
             ],
             "prediction": [prediction],
-            "note": [{"text": f"Not for: {note}"} for note in notes] or None,
+            "note": [{"text": note}] if note else None,
         }
     )
 

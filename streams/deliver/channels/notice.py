@@ -14,8 +14,8 @@ from streams.deliver.case import AlertCase
 #: Longest subject, characters: one line of a phone's lock screen, and far below a mail header's 998.
 MAX_SUBJECT_CHARS: Final = 150
 
-#: Longest line of a text, characters; a text has at most a dozen.
-_MAX_LINE_CHARS: Final = 600
+#: Longest line of a text, characters: ten times a bundle's warning, and two of them fit a chat message (4 000).
+_MAX_LINE_CHARS: Final = 2000
 
 _URGENCY: Final = {Priority.HIGH: "Urgent", Priority.MEDIUM: "Soon", Priority.LOW: "For information"}
 
@@ -84,7 +84,7 @@ def text_of(notice: Notice, *, with_patient: bool) -> str:
         f"ECG recorded: {utc_text(alert.acquired_at)}; alert raised: {utc_text(notice.case.raised_at)}",
         f"Nobody has answered yet; step {notice.level} of the ladder." if notice.level else "",
         "The patient is no longer in the high-risk phenotype." if notice.is_over else "",
-        f"Not for: {one_line(alert.not_for_text)}" if alert.not_for_text else "",
+        not_for_text(alert),
         f"Model {one_line(alert.bundle_version)}, policy {one_line(alert.policy_version)}",
         f"See and answer: {notice.link}" if notice.link else "",
     )
@@ -110,6 +110,12 @@ def quality_text(alert: AlertRaised) -> str:
     """Write the score of the signal, and what was found in it."""
     found = ", ".join(one_line(reason) for reason in alert.quality.reasons)
     return f"{alert.quality.score:.2f} of 1" + (f" ({found})" if found else "")
+
+
+def not_for_text(alert: AlertRaised) -> str:
+    """Say what the model is not for; "" when its manifest says nothing."""
+    text = one_line(alert.not_for_text)
+    return text if not text or text.lower().startswith("not for") else f"Not for: {text}"
 
 
 def place_of(alert: AlertRaised) -> str:
