@@ -14,7 +14,7 @@ from streams.deliver.case import AlertCase
 #: Longest subject, characters: one line of a phone's lock screen, and far below a mail header's 998.
 MAX_SUBJECT_CHARS: Final = 150
 
-#: Longest line of a text, characters: ten times a bundle's warning, and two of them fit a chat message (4 000).
+#: Longest line of a text, characters: ten times a warning, and one fits any chat message with the rest.
 _MAX_LINE_CHARS: Final = 2000
 
 _URGENCY: Final = {Priority.HIGH: "Urgent", Priority.MEDIUM: "Soon", Priority.LOW: "For information"}
