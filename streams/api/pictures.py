@@ -18,13 +18,12 @@ from streams.api.motion_png import motion_png
 from streams.api.motion_svg import Wall, motion_svg
 from streams.api.picture_style import standing_alone
 from streams.api.problems import DESCRIBED, not_found
-from streams.api.salience import recorded_of
 from streams.api.services import Services
 from streams.api.strip_png import strip_png
 from streams.feeds.http.problems import ProblemError
 from streams.strip import StripOptions, strip_svg
 from streams.strip_layout import Layout
-from streams.waveform import Strip
+from streams.waveform import Strip, as_recorded
 
 #: Pictures that are drawn at a time: each takes a core for 20 to 500 ms.
 _AT_A_TIME: Final = 2
@@ -77,14 +76,14 @@ def _add_strips(router: APIRouter, services: Services, drawn: Drawn) -> None:
         ecg_id: EcgId, caller: Asking, salient: Salient = False, layout: Arranged = Layout.STANDARD
     ) -> Response:
         strip, options = await asked(ecg_id, caller, salient, layout)
-        return await drawn(PictureKind.SVG, lambda: strip_svg(recorded_of(strip), options))
+        return await drawn(PictureKind.SVG, lambda: strip_svg(as_recorded(strip), options))
 
     @router.get("/v1/ecgs/{ecg_id}/strip.png", summary="12-lead strip", **_sent(PictureKind.PNG))
     async def strip_as_png(
         ecg_id: EcgId, caller: Asking, salient: Salient = False, layout: Arranged = Layout.STANDARD
     ) -> Response:
         strip, options = await asked(ecg_id, caller, salient, layout)
-        return await drawn(PictureKind.PNG, lambda: strip_png(recorded_of(strip), options))
+        return await drawn(PictureKind.PNG, lambda: strip_png(as_recorded(strip), options))
 
 
 def _add_motion(router: APIRouter, services: Services, drawn: Drawn) -> None:

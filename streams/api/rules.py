@@ -14,6 +14,9 @@ from starlette.routing import compile_path
 
 from streams.api.tokens import Role
 
+#: What no person reads.
+_FOR_PROGRAMS: Final = ("/v1/", "/healthz", "/readyz", "/openapi.json")
+
 
 class Subject(StrEnum):
     """Whose data an endpoint gives away, and so what the caller's wards and sites are held against."""
@@ -46,7 +49,7 @@ class Rule:
     @property
     def is_page(self) -> bool:
         """Whether a person reads what it answers."""
-        return not self.path.startswith("/v1/")
+        return not self.path.startswith(_FOR_PROGRAMS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ class Matched:
     parameters: Mapping[str, str]
 
 
-_V, _C, _A = Role.VIEWER, Role.CLINICIAN, Role.ADMIN
+_V, _C = Role.VIEWER, Role.CLINICIAN
 _S = Subject
 _PATIENT: Final = "/v1/patients/{patient_id:path}"
 _ALERT: Final = "/v1/alerts/{alert_id}"

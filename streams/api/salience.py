@@ -1,12 +1,13 @@
 """Which stretches of an ECG its answer rests on most, found when somebody looks, and kept for the next one.
 
-What the store keeps of a waveform is what the model saw; its measurements are taken anew from that, so that
-shares may differ in the last digits from those of the assessment.
+The store keeps exactly what the model saw; beat and measurements are taken anew from that, so that shares may
+differ in the last digits from those of the assessment.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -16,9 +17,9 @@ import structlog
 
 from schemas.errors import PoisonError
 from schemas.leads import LEADS_8
-from schemas.recorded import EcgRecorded, Sex
+from schemas.recorded import Sex
 from streams.strip import Span
-from streams.waveform import Strip
+from streams.waveform import Strip, as_recorded
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -119,24 +120,12 @@ def _spans(bundle: "Bundle", strip: Strip, age_years: float | None, sex: Sex) ->
     from streams.featurize import featurize
     from streams.stage import Received
 
-    ecg = recorded_of(strip, age_years, sex)
+    ecg = replace(as_recorded(strip), age_years=age_years, sex=sex)
     (featurized,) = featurize([Received(record=ecg, published_at=ecg.acquired_at)])
     if isinstance(featurized, PoisonError) or featurized.model_input_uv is None:
         log.info("strip_not_explained", code=getattr(featurized, "code", "QUALITY"))
         return ()
+    if strip.leads_uv.shape == featurized.model_input_uv.shape:
+        featurized = replace(featurized, model_input_uv=strip.leads_uv)  # not filtered a second time
     return salient_spans(explain(bundle, featurized).strip)
 
-
-def recorded_of(strip: Strip, age_years: float | None = None, sex: Sex = Sex.UNKNOWN) -> EcgRecorded:
-    """Make of a waveform the record that strips are drawn and features are taken from."""
-    return EcgRecorded(
-        ecg_id=strip.ecg_id,
-        patient_id=strip.patient_id,
-        acquired_at=strip.acquired_at,
-        sample_rate_hz=float(strip.sample_rate_hz),
-        lead_names=LEADS_8,
-        uv_per_unit=1.0,
-        samples=strip.leads_uv,
-        age_years=age_years,
-        sex=sex,
-    )
