@@ -1,7 +1,7 @@
 """One notice over one channel: sent in its turn, if it is still wanted then, and noted."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -30,14 +30,17 @@ _TIMEOUT_S = 30.0
 LinkOf = Callable[[str], str]
 
 
-def idempotency_key(alert_id: str, send: Send) -> str:
+#: Of a channel: to send, or to say that it is over.
+HandOver = Callable[[Notice, str], Coroutine[None, None, None]]
+
+
+def idempotency_key(alert_id: str, channel: str, level: int) -> str:
     """Name what is sent, so that the other side can tell a repeat.
 
-    >>> from datetime import UTC, datetime
-    >>> idempotency_key("a1", Send(channel="pager", recipient="", level=2, not_before=datetime.now(UTC)))
+    >>> idempotency_key("a1", "pager", 2)
     'a1:pager:2'
     """
-    return f"{alert_id}:{send.channel}:{send.level}"
+    return f"{alert_id}:{channel}:{level}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,26 +90,33 @@ class Sender:
         return next((step for step in wanted if same_place(step, send)), None)
 
     async def _attempt(self, case: AlertCase, send: Send) -> BaseException | None:
+        channel = self.channels[send.channel]
+        return await self.attempt(channel.send, case, send.channel, send.level, send.recipient)
+
+    async def attempt(
+        self, hand_over: HandOver, case: AlertCase, channel: str, level: int, recipient: str
+    ) -> BaseException | None:
+        """Hand one notice over, bounded in time; return what went wrong, None when it was taken."""
         notice = Notice(
             case=case,
             severity=self.routes.severity(case.alert),
-            recipient=send.recipient,
-            level=send.level,
+            recipient=recipient,
+            level=level,
             link=self.link_of(case.alert.alert_id),
             now=self.now(),
         )
-        settings = self.routes.channels.get(send.channel)
+        settings = self.routes.channels.get(channel)
         timeout_s = (settings.timeout_s if settings is not None else _TIMEOUT_S) + _GRACE_S
-        key = idempotency_key(case.alert.alert_id, send)
-        sending = asyncio.ensure_future(self.channels[send.channel].send(notice, key))
+        sending = asyncio.ensure_future(
+            hand_over(notice, idempotency_key(case.alert.alert_id, channel, level))
+        )
         try:
             await asyncio.wait({sending}, timeout=timeout_s)
         finally:
-            if not sending.done():
-                sending.cancel()
+            sending.cancel()
         if sending.done() and not sending.cancelled():
             return sending.exception()
-        return ChannelRetryError(f"{send.channel} did not answer within {timeout_s:g} s")
+        return ChannelRetryError(f"{channel} did not answer within {timeout_s:g} s")
 
     def _noted(self, case: AlertCase, send: Send, error: BaseException | None) -> CareAction:
         now, attempts = self.now(), self.metrics.attempts
@@ -119,7 +129,7 @@ class Sender:
         is_refused = isinstance(error, DiastoleError) and not isinstance(error, RetriableError)
         attempts.labels(send.channel, "refused" if is_refused else "failed").inc()
         code = error.code if isinstance(error, DiastoleError) else type(error).__name__
-        log.warning("not_delivered", channel=send.channel, level=send.level, attempt=send.attempt, code=code)
+        log.warning("not_delivered", channel=send.channel, step=send.level, attempt=send.attempt, code=code)
         if not isinstance(error, DiastoleError):
             # What others raise may quote a patient: its text goes nowhere.
             log.error("channel_broke", channel=send.channel, code=code, raised_at=where_raised(error))

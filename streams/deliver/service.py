@@ -24,6 +24,7 @@ from streams.deliver.book import CURRENT_WITHIN_S, FollowedBook
 from streams.deliver.case import AlertCase
 from streams.deliver.channels.channel import Channel
 from streams.deliver.deliver_metrics import DeliverMetrics
+from streams.deliver.ends import Ends
 from streams.deliver.lanes import Lane
 from streams.deliver.life import UNANSWERED
 from streams.deliver.own_acts import act_of
@@ -95,6 +96,7 @@ class Deliverer:
             now=now,
             link_of=link_of,
         )
+        self._ends = Ends(self._sender)
         self._changes = book.changes()
         self._owned: frozenset[int] = frozenset()
         self._has_joined = False
@@ -168,6 +170,7 @@ class Deliverer:
         if not changed or not changed.issubset(cases):
             # Time passed, or a ward was muted, or an alarm ended.
             changed |= {each for each, case in self._cases() if case.state in UNANSWERED}
+            changed |= self._ends.waiting
             self._end_alarms()
             self._show()
         for alert_id in changed & cases.keys():
@@ -183,6 +186,8 @@ class Deliverer:
             self._begin(alert_id, step)
         if is_overdue(case, self._book.book, self._routes, now):
             self._raise_alarm(case)
+        for channel, level in self._ends.due(case, now):
+            self._start((alert_id, "End", channel, level), partial(self._tell_end, alert_id, channel, level))
         due = next_due(case, self._book.book, self._routes, now)
         if due is None:
             self._due.pop(alert_id, None)
@@ -204,7 +209,12 @@ class Deliverer:
         await _until_done(partial(self._book.append, act))
         if act.verb is CareVerb.ESCALATED:
             self.metrics.escalations.labels(str(act.level)).inc()
-        log.info("act", verb=act.verb.value, alert=alert_id, level=act.level, channel=act.channel)
+        log.info("act", verb=act.verb.value, alert=alert_id, step=act.level, channel=act.channel)
+
+    async def _tell_end(self, alert_id: str, channel: str, level: int) -> None:
+        act = await self._ends.tell(alert_id, channel, level, lambda: self._is_ours(alert_id))
+        if act is not None:
+            await _until_done(partial(self._book.append, act))
 
     def _raise_alarm(self, case: AlertCase) -> None:
         alarm = undelivered_alarm(case, self._routes.severity(case.alert))
