@@ -7,9 +7,11 @@ of the log, and is told so.
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import AsyncIterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
+
+from streams.api.services import Book
 
 #: Changes kept: some hours of a busy hospital, 100 bytes each.
 MAX_CHANGES: Final = 4096
@@ -18,19 +20,28 @@ MAX_CHANGES: Final = 4096
 _RUN_BYTES: Final = 6
 
 
+class ChangeKind(StrEnum):
+    """What changed."""
+
+    ALERT = "ALERT"
+    ALARM = "ALARM"
+    ALARM_ENDED = "ALARM_ENDED"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One alert, alarm or subject of a mute that changed.
+    """One alert or alarm that changed.
 
     Attributes
     ----------
     number : int
         From 1, in the order of change.
     changed_id : str
-        Of an alert, an alarm, or something else that a stream does not tell of.
+        Of the alert or alarm.
     """
 
     number: int
+    kind: ChangeKind
     changed_id: str
 
 
@@ -75,10 +86,10 @@ class EventLog:
         """Whether something after this place fell out of the log."""
         return bool(self._changes) and number < self._changes[0].number - 1
 
-    def note(self, changed_id: str) -> None:
+    def note(self, kind: ChangeKind, changed_id: str) -> None:
         """Write a change down."""
         self._number += 1
-        self._changes.append(Change(number=self._number, changed_id=changed_id))
+        self._changes.append(Change(number=self._number, kind=kind, changed_id=changed_id))
         self._ring()
 
     async def wait(self, number: int, most_s: float) -> bool:
@@ -97,11 +108,21 @@ class EventLog:
         self._has_ended = True
         self._ring()
 
-    async def follow(self, changes: AsyncIterable[str]) -> None:
-        """Write down what is told, until that ends or this is cancelled."""
-        async for changed_id in changes:
-            self.note(changed_id)
-
     def _ring(self) -> None:
         rung, self._rung = self._rung, asyncio.Event()
         rung.set()
+
+
+async def follow_book(book: Book, log: EventLog) -> None:
+    """Write down what changes in a book, until it is closed or this is cancelled; looks and mutes apart."""
+    changes = book.changes()
+    alarms = {alarm.alarm_id for alarm in book.alarms}
+    async for changed_id in changes:
+        if changed_id in book.book.cases:
+            log.note(ChangeKind.ALERT, changed_id)
+        elif book.alarm(changed_id) is not None:
+            alarms.add(changed_id)
+            log.note(ChangeKind.ALARM, changed_id)
+        elif changed_id in alarms:
+            alarms.discard(changed_id)
+            log.note(ChangeKind.ALARM_ENDED, changed_id)

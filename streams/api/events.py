@@ -22,7 +22,7 @@ from streams.api.alert_views import AlarmView, alert_row
 from streams.api.api_metrics import ApiMetrics
 from streams.api.auth import caller_of
 from streams.api.doors import Caller, Doors
-from streams.api.event_log import Change, EventLog
+from streams.api.event_log import Change, ChangeKind, EventLog
 from streams.api.problems import DESCRIBED
 from streams.api.services import Services
 from streams.feeds.http.problems import ProblemError
@@ -117,22 +117,24 @@ async def stream(
         newest = {change.changed_id: change for change in changes.since(number)}
         number = changes.number
         for change in sorted(newest.values(), key=lambda each: each.number):
-            text = await _told(services, changes, caller, change)
+            text = _told(services, changes, caller, change)
             if text:
                 yield text
 
 
-async def _told(services: Services, changes: EventLog, caller: Caller, change: Change) -> str:
-    name, changed_id = changes.name_of(change.number), change.changed_id
-    case = services.book.book.cases.get(changed_id)
-    if case is not None:
-        if not caller.token.sees(case.alert.site_id, case.alert.ward_id):
-            return ""
-        return _event("alert", alert_row(case, services).model_dump_json(), name)
-    alarm = services.book.alarm(changed_id)
-    if alarm is not None:
-        return _event("alarm", AlarmView.model_validate(alarm).model_dump_json(), name)
-    return ""
+def _told(services: Services, changes: EventLog, caller: Caller, change: Change) -> str:
+    name = changes.name_of(change.number)
+    if change.kind is ChangeKind.ALARM_ENDED:
+        return _event("alarm", Ended(alarm_id=change.changed_id).model_dump_json(), name)
+    if change.kind is ChangeKind.ALARM:
+        alarm = services.book.alarm(change.changed_id)
+        return (
+            "" if alarm is None else _event("alarm", AlarmView.model_validate(alarm).model_dump_json(), name)
+        )
+    case = services.book.book.cases.get(change.changed_id)
+    if case is None or not caller.token.sees(case.alert.site_id, case.alert.ward_id):
+        return ""
+    return _event("alert", alert_row(case, services).model_dump_json(), name)
 
 
 def _event(kind: str, content: str, name: str) -> str:

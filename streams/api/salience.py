@@ -44,35 +44,44 @@ class Salience:
 
     Parameters
     ----------
-    bundle : Bundle
-        The one in force.
+    load : callable
+        Loads the bundle in force; asked once, in a thread, when somebody looks for the first time.
+    sha256 : str
+        Of that bundle.
     person : callable
         Age and sex of a patient, which the answer depends on too.
     """
 
     def __init__(
         self,
-        bundle: "Bundle",
+        load: "Callable[[], Bundle]",
+        sha256: str,
         person: "Callable[[str], Awaitable[tuple[float | None, Sex]]]",
         max_kept: int = MAX_KEPT,
     ) -> None:
-        self._bundle, self._person, self._max_kept = bundle, person, max_kept
+        self._load, self._sha256, self._person, self._max_kept = load, sha256, person, max_kept
+        self._bundle: Bundle | None = None
         self._kept: OrderedDict[tuple[str, str], tuple[Span, ...]] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
 
     async def spans(self, strip: Strip) -> Sequence[Span]:
         """Stretches that moved the answer most; empty where the ECG cannot be scored."""
-        key = (strip.ecg_id, self._bundle.sha256)
+        key = (strip.ecg_id, self._sha256)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
         async with self._one_at_a_time:
             if key not in self._kept:
                 age_years, sex = await self._person(strip.patient_id)
-                self._kept[key] = await asyncio.to_thread(_spans, self._bundle, strip, age_years, sex)
+                self._kept[key] = await asyncio.to_thread(self._found, strip, age_years, sex)
                 if len(self._kept) > self._max_kept:
                     self._kept.popitem(last=False)
             return self._kept[key]
+
+    def _found(self, strip: Strip, age_years: float | None, sex: Sex) -> tuple[Span, ...]:
+        if self._bundle is None:
+            self._bundle = self._load()
+        return _spans(self._bundle, strip, age_years, sex)
 
 
 def salient_spans(shares: npt.NDArray[np.float32]) -> tuple[Span, ...]:
@@ -128,4 +137,3 @@ def _spans(bundle: "Bundle", strip: Strip, age_years: float | None, sex: Sex) ->
     if strip.leads_uv.shape == featurized.model_input_uv.shape:
         featurized = replace(featurized, model_input_uv=strip.leads_uv)  # not filtered a second time
     return salient_spans(explain(bundle, featurized).strip)
-
