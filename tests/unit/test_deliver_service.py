@@ -182,12 +182,31 @@ async def test_what_lets_go_ends_what_is_under_way_and_the_next_owner_does_not_r
         await until(lambda: world.at_once["pager"] == 1)
         going = asyncio.create_task(one.deliverer.own(frozenset()))
         await settled()
+        assert not going.done()
         world.held["pager"].set()
         await going
         async with running(world, routes_of("pager")):
             world.raise_alert(2)
             await until(lambda: len(world.acts(CareVerb.DELIVERED)) == 2)
             await settled()
+    assert sorted(Counter(world.taken).values()) == [1, 1]
+
+
+async def test_nothing_is_done_before_it_is_known_what_the_owner_before_did() -> None:
+    world = World()
+    world.raise_alert()
+    async with running(world, routes_of("pager")):
+        await until(lambda: bool(world.acts(CareVerb.DELIVERED)))
+    async with running(world, routes_of("pager")) as process:
+        await process.deliverer.own(frozenset())
+        world.is_away = True
+        world.raise_alert(2)
+        owning = asyncio.create_task(process.deliverer.own(frozenset({0})))
+        await settled()
+        assert not owning.done()
+        world.is_away = False
+        await owning
+        await until(lambda: len(world.acts(CareVerb.DELIVERED)) == 2)
     assert sorted(Counter(world.taken).values()) == [1, 1]
 
 
