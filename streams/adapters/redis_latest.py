@@ -20,12 +20,14 @@ from streams.worklist import Seen
 #:
 #: One string, since a client is slow at many small ones: ::
 #:
-#:     number of wards u16 │ for each: length u16, ward
+#:     the server's time, s, µs  2 × u32 │ number of wards u16 │ for each: length u16, ward
 #:     │ for each point: time f64, length of name u16, of body u32, name, body
 LATEST: Final = """
 local function latest(points, times, wards)
   local listed = redis.call('SMEMBERS', wards)
-  local out, scored, first, placed, read = {struct.pack('<I2', #listed)}, 0, '', false, 0
+  local time = redis.call('TIME')
+  local out, scored, first, placed, read = {}, 0, '', false, 0
+  out[1] = struct.pack('<I4I4I2', tonumber(time[1]), tonumber(time[2]), #listed)
   for _, ward in ipairs(listed) do out[#out + 1] = struct.pack('<I2', #ward) .. ward end
   local least = #out
   while true do
@@ -53,6 +55,7 @@ local function latest(points, times, wards)
 end
 """
 
+_HEAD: Final = struct.Struct("<IIH")
 _LENGTH: Final = struct.Struct("<H")
 _POINT: Final = struct.Struct("<dHI")
 
@@ -76,12 +79,15 @@ class Latest:
 
     Attributes
     ----------
+    read_us : int
+        When it was read, by the clock of the server, µs since 1970: of two, the later one knows more.
     listed_on : frozenset of str
         Wards on whose lists it may stand.
     seen : tuple of (HistoryPoint, Place or None)
         What :func:`streams.worklist.patient_row` needs.
     """
 
+    read_us: int
     listed_on: frozenset[str]
     seen: tuple[Seen, ...]
 
@@ -104,8 +110,8 @@ def latest_call(patient_id: str) -> Call:
 
 def read_latest(patient_id: str, reply: bytes) -> Latest:
     """Read the answer to :func:`latest_call`, or to a script that ends with :data:`LATEST`."""
-    (n_wards,) = _LENGTH.unpack_from(reply)
-    at, wards = _LENGTH.size, []
+    read_s, read_us, n_wards = _HEAD.unpack_from(reply)
+    at, wards = _HEAD.size, []
     for _ in range(n_wards):
         (length,) = _LENGTH.unpack_from(reply, at)
         at += _LENGTH.size + length
@@ -117,7 +123,7 @@ def read_latest(patient_id: str, reply: bytes) -> Latest:
         name, body = reply[at - body_bytes - name_bytes : at - body_bytes], reply[at - body_bytes : at]
         point = decode_point(patient_id, instant(int(time_us)), name, body)
         seen.append((point, decode_place(body)))
-    return Latest(listed_on=frozenset(wards), seen=tuple(seen))
+    return Latest(read_us=read_s * 1_000_000 + read_us, listed_on=frozenset(wards), seen=tuple(seen))
 
 
 def note_call(patient_id: str, wards: Iterable[str], ttl_s: int) -> Call:

@@ -6,14 +6,15 @@ A list lies elsewhere in a Redis Cluster than the patients on it, so it follows 
 2. lists are changed,
 3. each patient forgets the wards from whose lists it was taken.
 
-What a crash leaves half done is done by the same call again; what two writers at once leave wrong is found by
+What a crash leaves half done is done by the same call again. Of two writers at once the one that knew less
+takes nobody off whom the other put on; whom it puts on wrongly is found by
 :class:`streams.adapters.redis_wards.RedisWards`, which believes a list only where the points agree with it.
 """
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from streams.adapters.redis_latest import Latest, forget_call, latest_call, note_call, read_latest
 from streams.adapters.redis_links import families_call, family_names
@@ -22,6 +23,9 @@ from streams.adapters.redis_ward_sets import Entry, entry_of, list_call, name_ca
 from streams.history_encoding import microseconds, patient_digest
 from streams.stage import UtcClock
 from streams.worklist import PatientRow, WardLimits, patient_row, ranks
+
+#: Read later than anything: takes off whom no reading put on.
+_WHENEVER: Final = 2**63
 
 Run = Callable[[Sequence[Call]], Awaitable[list[Any]]]
 Family = tuple[str, ...]
@@ -97,10 +101,11 @@ class WardIndex:
             **{name: read_latest(name, reply) for name, reply in zip(missing, fetched, strict=True)},
         }
         changes = _Changes(oldest_us=self.oldest_us, now_us=microseconds(self._now()))
-        for patient, wards in (also_off or {}).items():
-            changes.take_off(patient, wards)
         for family in families:
             changes.list_family(family, latest)
+        read_us = max((each.read_us for each in latest.values()), default=_WHENEVER)
+        for patient, wards in (also_off or {}).items():
+            changes.take_off(patient, wards, read_us)
         await self._run(changes.calls(self._limits.max_age, self._ttl_s))
 
 
@@ -114,28 +119,30 @@ class _Changes:
         self._notes: dict[str, str] = {}
         self._forgets: dict[str, frozenset[str]] = {}
 
-    def take_off(self, patient: str, wards: Iterable[str]) -> None:
+    def take_off(self, patient: str, wards: Iterable[str], read_us: int) -> None:
         for ward in wards:
-            self._entries[ward].setdefault(patient, Entry(patient=patient))
+            self._entries[ward].setdefault(patient, Entry(patient=patient, read_us=read_us))
 
     def list_family(self, family: Family, latest: Mapping[str, Latest]) -> None:
         row = patient_row(family, [seen for name in family for seen in latest[name].seen])
         placed = any(place for name in family for _, place in latest[name].seen)
         stays = row is not None and placed and microseconds(row.last.acquired_at) >= self._oldest_us
+        # What is known of several identifiers is as old as what is known of the first that was read.
+        read_us = min(latest[name].read_us for name in family)
         for name in family:
             here = frozenset({row.ward_id}) if row and stays and name == family[0] else frozenset()
             gone = latest[name].listed_on - here
             if gone:
-                self.take_off(patient_digest(name), gone)
+                self.take_off(patient_digest(name), gone, read_us)
                 self._forgets[name] = gone
             if here - latest[name].listed_on:
                 self._notes[name] = next(iter(here))
         if row and stays:
-            self._put(row)
+            self._put(row, read_us)
 
-    def _put(self, row: PatientRow) -> None:
+    def _put(self, row: PatientRow, read_us: int) -> None:
         acquired_us = min(microseconds(row.last.acquired_at), self._now_us)
-        entry = entry_of(row.identifiers, ranks(row), acquired_us)
+        entry = entry_of(row.identifiers, ranks(row), acquired_us, read_us)
         self._entries[row.ward_id][entry.patient] = entry
         self._newest_us[row.ward_id] = max(acquired_us, self._newest_us.get(row.ward_id, 0))
 

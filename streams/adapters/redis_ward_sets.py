@@ -5,12 +5,13 @@
     diastole:ward:{digest of the ward}:risk     sorted set   digest of the patient by rank
     diastole:ward:{digest of the ward}:change   sorted set   likewise
     diastole:ward:{digest of the ward}:age      sorted set   by acquisition of the newest ECG, µs since 1970
-    diastole:ward:{digest of the ward}:names    hash         digest of the patient → identifiers, sealed
+    diastole:ward:{digest of the ward}:names    hash         digest of the patient → read, 20 digits │ sealed
     diastole:wards                              sorted set   ward by its newest ECG, µs since 1970
 
-The braces make the keys of a ward hash to one slot of a Redis Cluster. Identifiers are sealed with a key made
-of the ward's name: as the digests, that keeps them out of MONITOR, the slow log and key lists, and protects
-them from nobody who can guess.
+The braces make the keys of a ward hash to one slot of a Redis Cluster. "Read" is when the patient's points
+were read, µs since 1970 by the clock of their server. Identifiers are sealed with a key made of the ward's
+name: as the digests, that keeps them out of MONITOR, the slow log and key lists, and protects them from
+nobody who can guess.
 """
 
 import hashlib
@@ -29,6 +30,7 @@ WARDS_KEY: Final = "diastole:wards"
 
 _ORDERS: Final[tuple[Order, ...]] = ("risk", "change", "age")
 _SECOND: Final = timedelta(seconds=1)
+_READ_DIGITS: Final = 20
 
 #: Identifiers hold no control characters, so this parts them.
 _BETWEEN: Final = "\n"
@@ -48,16 +50,22 @@ local function clear(oldest)
 end
 """
 
-# ARGV: oldest, seconds to live, then (patient, risk, change, acquired, sealed); nothing sealed takes off.
+# ARGV: oldest, seconds to live, then (patient, read, risk, change, acquired, sealed); nothing sealed takes
+# off. What was read of a patient before that which put it on the list changes nothing: of two writers at once,
+# the one that knew less may not take off whom the other put on. 20 digits compare as text.
 _LIST: Final = (
     _CLEAR
     + """
-for i = 3, #ARGV, 5 do
-  if ARGV[i + 4] == '' then
-    drop(ARGV[i])
-  else
-    for key = 1, 3 do redis.call('ZADD', KEYS[key], ARGV[i + key], ARGV[i]) end
-    redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 4])
+for i = 3, #ARGV, 6 do
+  local member, read, sealed = ARGV[i], ARGV[i + 1], ARGV[i + 5]
+  local known = redis.call('HGET', KEYS[4], member)
+  if not known or string.sub(known, 1, 20) <= read then
+    if sealed == '' then
+      drop(member)
+    else
+      for key = 1, 3 do redis.call('ZADD', KEYS[key], ARGV[i + 1 + key], member) end
+      redis.call('HSET', KEYS[4], member, read .. sealed)
+    end
   end
 end
 clear(ARGV[1])
@@ -104,6 +112,8 @@ class Entry:
     ----------
     patient : str
         Digest of the identifier in use.
+    read_us : int
+        When the patient's points were read that say so.
     identifiers : tuple of str
         All of the patient, that one first; empty takes the patient off, or could not be read.
     ranks : Ranks or None
@@ -113,6 +123,7 @@ class Entry:
     """
 
     patient: str
+    read_us: int
     identifiers: tuple[str, ...] = ()
     ranks: Ranks | None = None
     acquired_us: int = 0
@@ -125,9 +136,10 @@ def ward_keys(ward_id: str) -> tuple[str, str, str, str]:
     return risk, change, age, names
 
 
-def entry_of(identifiers: Sequence[str], listed: Ranks, acquired_us: int) -> Entry:
+def entry_of(identifiers: Sequence[str], listed: Ranks, acquired_us: int, read_us: int) -> Entry:
     """Make the entry of a patient."""
     return Entry(
+        read_us=read_us,
         patient=patient_digest(identifiers[0]),
         identifiers=tuple(identifiers),
         ranks=listed,
@@ -139,11 +151,12 @@ def list_call(ward_id: str, entries: Iterable[Entry], oldest_us: int, ttl: timed
     """Put patients on a ward's lists, or take them off."""
     arguments: list[Any] = [oldest_us, ttl // _SECOND]
     for entry in entries:
+        arguments += [entry.patient, f"{entry.read_us:020d}"]
         if entry.ranks is None:
-            arguments += [entry.patient, 0, 0, 0, b""]
+            arguments += [0, 0, 0, b""]
         else:
             sealed = seal_name(_BETWEEN.join(entry.identifiers), known=_key_name(ward_id))
-            arguments += [entry.patient, entry.ranks.risk, entry.ranks.change, entry.acquired_us, sealed]
+            arguments += [entry.ranks.risk, entry.ranks.change, entry.acquired_us, sealed]
     return _LIST, ward_keys(ward_id), arguments
 
 
@@ -177,15 +190,16 @@ def names_call(oldest_us: int) -> Call:
 
 
 def _entry(
-    ward_id: str, patient: bytes, risk: bytes, change: bytes, acquired_us: bytes, sealed: bytes
+    ward_id: str, patient: bytes, risk: bytes, change: bytes, acquired_us: bytes, name: bytes
 ) -> Entry:
     try:
-        identifiers = tuple(open_name(sealed, known=_key_name(ward_id)).split(_BETWEEN))
+        identifiers = tuple(open_name(name[_READ_DIGITS:], known=_key_name(ward_id)).split(_BETWEEN))
     except PoisonError:
         identifiers = ()
     whole = bool(risk and change and acquired_us)
     return Entry(
         patient=patient.decode(),
+        read_us=int(name[:_READ_DIGITS] or 0),
         identifiers=identifiers,
         ranks=Ranks(risk=int(float(risk)), change=int(float(change))) if whole else None,
         acquired_us=int(float(acquired_us)) if whole else 0,

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 import redis as redis_sync
@@ -20,6 +21,7 @@ from schemas.patient_link import PatientLinked
 from schemas.risk import Phenotype, RiskAssessed
 from streams.adapters.redis_history import RedisHistory
 from streams.adapters.redis_latest import wards_key
+from streams.adapters.redis_scripts import Call
 from streams.adapters.redis_ward_sets import WARDS_KEY, ward_keys
 from streams.adapters.redis_wards import RedisWards
 from streams.history import HistoryLimits, HistoryUnavailableError, history_point
@@ -312,6 +314,33 @@ async def test_a_list_that_disagrees_with_the_points_is_put_right_by_reading_it(
     assert await server.zcard(by_risk) == await server.zcard(by_age) == 5
 
 
+async def test_of_two_writers_at_once_the_one_that_knew_less_takes_nobody_off(
+    history: RedisHistory, wards: RedisWards, redis_url: str, clock: Clock
+) -> None:
+    await keep(history, risk(1, 0.2, ward="B"))
+    slow = RedisHistory(redis_url, now=clock)
+    may_go_on, run = asyncio.Event(), slow._wards._run
+
+    async def late(calls: Sequence[Call]) -> list[Any]:
+        if calls:
+            await may_go_on.wait()
+        return await run(calls)
+
+    slow._wards._run = late
+    slower = asyncio.create_task(keep(slow, risk(2, 0.4, ward="A")))
+    newest = None
+    while newest != history_point(risk(2, 0.4)):  # until its points are kept, and only the lists are not
+        row = await wards.latest("P-1")
+        newest = row and row.last
+    await keep(history, risk(3, 0.6, ward="B"))
+    may_go_on.set()
+    await slower
+    await slow.close()
+    assert [row.probability for row in await wards.ward("B", "risk")] == [0.6]
+    assert await wards.ward("A", "risk") == []
+    assert [await wards.size(ward) for ward in "AB"] == [0, 1]
+
+
 async def test_a_lost_name_takes_the_row_off_until_the_next_ecg(
     history: RedisHistory, wards: RedisWards, server: redis.asyncio.Redis
 ) -> None:
@@ -329,7 +358,7 @@ async def test_a_write_cut_short_anywhere_is_made_good_by_doing_it_again(
     await keep(history, risk(1, 0.2, ward="A"))
     run = history._wards._run
 
-    async def cut(calls):  # type: ignore[no-untyped-def]
+    async def cut(calls: Sequence[Call]) -> list[Any]:
         if not calls:
             return []
         await run(calls[:n_done])
