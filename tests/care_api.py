@@ -172,6 +172,7 @@ class Hospital:
     async def client(self, holder: str | None = "admin", **more: Any) -> AsyncIterator[httpx.AsyncClient]:
         """Ask as the holder of one of :data:`TOKENS`; None asks without any."""
         headers = {} if holder is None else {"Authorization": f"Bearer {self.tokens[holder]}"}
+        headers |= more.pop("headers", {})
         transport = httpx.ASGITransport(self.api.guarded)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://127.0.0.1", headers=headers, **more
