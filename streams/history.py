@@ -106,7 +106,8 @@ class HistoryLimits:
     ----------
     max_points : int
         The newest by acquisition are kept. 500: one ECG a day for more than a year, and just below the 512
-        entries up to which Redis keeps a hash packed (86 kB a patient; beyond, a point takes a quarter more).
+        entries up to which Redis keeps a hash packed (93 kB a patient; beyond, or where the names of ward
+        and site have more than 36 bytes together, half as much again).
     max_age : timedelta
         Counted back from the patient's newest point, or from now if that is earlier. A patient of whom
         nothing arrived for as long is forgotten.

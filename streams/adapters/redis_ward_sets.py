@@ -51,8 +51,8 @@ end
 """
 
 # ARGV: oldest, seconds to live, then (patient, read, risk, change, acquired, sealed); nothing sealed takes
-# off. What was read of a patient before that which put it on the list changes nothing: of two writers at once,
-# the one that knew less may not take off whom the other put on. 20 digits compare as text.
+# off. What was read of a patient before that which put it on the list changes nothing: of two writers at
+# once, the one that knew less may not take off whom the other put on. 20 digits compare as text.
 _LIST: Final = (
     _CLEAR
     + """

@@ -20,7 +20,7 @@ from redis.crc import key_slot
 from schemas.patient_link import PatientLinked
 from schemas.risk import Phenotype, RiskAssessed
 from streams.adapters.redis_history import RedisHistory
-from streams.adapters.redis_latest import wards_key
+from streams.adapters.redis_latest import patient_keys, wards_key
 from streams.adapters.redis_scripts import Call
 from streams.adapters.redis_ward_sets import WARDS_KEY, ward_keys
 from streams.adapters.redis_wards import RedisWards
@@ -425,6 +425,29 @@ async def test_fifty_of_ten_thousand_patients_come_within_ten_milliseconds_witho
     assert min(took_s) < 0.010
     assert not {name for name in commands if "scan" in name or name == "cmdstat_keys"}
     assert commands["cmdstat_evalsha"]["calls"] == 9 * (1 + 1 + 50)
+
+
+@pytest.mark.parametrize(
+    ("ward", "site", "most_bytes"), [("W1", "S", 200), ("CARDIOLOGY-7-NORTH", "A" * 20, 280)]
+)
+async def test_a_point_with_its_place_takes_the_memory_that_is_stated(
+    redis_url: str, server: redis.asyncio.Redis, ward: str, site: str, most_bytes: int
+) -> None:
+    n_points = HistoryLimits().max_points
+    history = RedisHistory(redis_url, HistoryLimits(), lambda: START + 40 * DAY)
+    risks = [risk(n, None if n % 10 == 0 else 0.31, hour=n) for n in range(n_points)]
+    await keep(history, *(replace(each, ward_id=ward, site_id=site) for each in risks))
+    used = sum([await server.memory_usage(key, samples=0) or 0 for key in patient_keys("P-1")])
+    await history.close()
+    assert n_points * 100 < used < n_points * most_bytes
+
+
+async def test_a_patient_on_a_ward_takes_less_than_a_kilobyte_of_its_lists(
+    history: RedisHistory, server: redis.asyncio.Redis
+) -> None:
+    await keep(history, *(risk(n, 0.5, f"patient-{n:032}", hour=1) for n in range(1000)))
+    used = sum([await server.memory_usage(key, samples=0) or 0 for key in ward_keys("W1")])
+    assert 100_000 < used < 1_000_000
 
 
 async def test_limits_are_those_that_are_given(redis_url: str, clock: Clock) -> None:
