@@ -15,7 +15,7 @@ from redis.crc import key_slot
 
 from ops.services import redis_binary
 from ops.services.folders import new_run_folder
-from ops.services.ports import LOOPBACK, free_port
+from ops.services.ports import LOOPBACK, free_port, listens
 from ops.services.probes import redis_answers
 from ops.services.process import Server, ServerCommand
 from ops.services.waiting import becomes_true
@@ -32,7 +32,7 @@ PATIENTS = [f"P-{number}" for number in range(40)]
 
 
 def cluster_node(root: Path) -> Server:
-    folder, port = new_run_folder(root, "redis"), free_port()  # its bus listens 10 000 above
+    folder, port = new_run_folder(root, "redis"), port_with_a_bus()
     (folder / "data").mkdir()
     argv = [str(redis_binary()), "--port", str(port), "--bind", LOOPBACK, "--dir", str(folder / "data")]
     argv += ["--save", "", "--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
@@ -40,6 +40,14 @@ def cluster_node(root: Path) -> Server:
         name="Redis", argv=argv, folder=folder, port=port, answers=redis_answers, start_within_s=15
     )
     return Server(command)
+
+
+def port_with_a_bus() -> int:
+    """A free port whose bus, 10 000 above, is free too and not among those of outgoing connections."""
+    bus_most = 32_767
+    return next(
+        port for port in iter(free_port, None) if port + 10_000 <= bus_most and not listens(port + 10_000)
+    )
 
 
 def client(node: Server) -> redis.Redis:
