@@ -41,6 +41,19 @@ NOW = RAISED_AT + timedelta(minutes=10)
 PATIENT, OLD_NAME, ELSEWHERE = "P-1", "P-0", "P-2"
 
 
+class Clock:
+    """A clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def tick(self) -> None:
+        self.now += timedelta(seconds=1)
+
+
 class FakeBook:
     """A book that takes acts at once, or not at all while ``trouble`` is set."""
 
@@ -161,6 +174,7 @@ class Hospital:
     store: FakeStore
     looks: FakeLooks
     feeds: FakeFeeds
+    clock: Clock
     services: Services
     changes: EventLog
     tokens: dict[str, str]
@@ -196,6 +210,7 @@ TOKENS: dict[str, tuple[Role, tuple[str, ...], tuple[str, ...]]] = {
 def hospital(folder: Path, **more: Any) -> Hospital:
     """Build the small hospital; tokens are kept in the folder."""
     book, store, looks, feeds = FakeBook(), FakeStore(), FakeLooks(), FakeFeeds([feed_health()])
+    clock = Clock()
     _admit(book, store)
     services = Services(
         book=book,
@@ -207,7 +222,7 @@ def hospital(folder: Path, **more: Any) -> Hospital:
         explains=FakeExplains(),
         manifest=_manifest(),
         routes=load_routes(),
-        now=lambda: NOW,
+        now=clock,
     )
     file = folder / "tokens.toml"
     tokens = {
@@ -219,6 +234,7 @@ def hospital(folder: Path, **more: Any) -> Hospital:
         store=store,
         looks=looks,
         feeds=feeds,
+        clock=clock,
         services=services,
         changes=changes,
         tokens=tokens,

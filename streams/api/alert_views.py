@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ from streams.deliver.case import AlertCase, Mute
 from streams.deliver.life import LifeEvent, LifeState, is_allowed
 
 #: What people may do with an alert: the last part of the endpoint, and what it is in the table of its life.
-PEOPLES_VERBS = {
+PEOPLES_VERBS: Final = {
     "acknowledge": LifeEvent.ACKNOWLEDGE,
     "accept": LifeEvent.ACCEPT,
     "reject": LifeEvent.REJECT,
@@ -175,8 +175,15 @@ def alert_view(case: AlertCase, services: Services) -> AlertView:
         policy_version=alert.policy_version,
         not_for_text=alert.not_for_text,
         acts=[ActView.model_validate(act) for act in case.acts],
-        allowed=[verb for verb, event in PEOPLES_VERBS.items() if is_allowed(case.state, event)],
+        allowed=[verb for verb in PEOPLES_VERBS if is_offered(case, verb)],
     )
+
+
+def is_offered(case: AlertCase, verb: str) -> bool:
+    """Whether people may do this now; an alert that is not quiet is not made loud."""
+    if verb == "unmute":
+        return case.state is LifeState.MUTED
+    return is_allowed(case.state, PEOPLES_VERBS[verb])
 
 
 def mute_view(mute: Mute) -> MuteView:
