@@ -45,7 +45,7 @@ ROWS: dict[tuple[str, str], type] = {
     ("/v1/wards", "wards"): WardView,
     ("/v1/alerts", "alerts"): AlertRow,
     ("/v1/alerts", ""): AlertsView,
-    ("/v1/mutes", ""): MuteView,
+    ("/v1/mutes", "mutes"): MuteView,
 }
 
 
