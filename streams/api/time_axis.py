@@ -36,7 +36,7 @@ def time_ticks(since: datetime, until: datetime, most: int, zone: tzinfo) -> lis
     >>> [label for _, label in ticks]
     ['1 Mar', '3 Mar', '5 Mar', '7 Mar']
     """
-    step = next((each for each in _STEPS if (until - since) / each <= most - 1), _STEPS[-1])
+    step = next((each for each in _STEPS if (until - since) // each < most), _STEPS[-1])
     # Local midnight, stepped on the wall clock: a tick stays at midnight when summer time begins.
     wall = since.astimezone(zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
     ticks = []

@@ -18,12 +18,12 @@ from streams.history import HistoryPoint
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 14.0, 22.0, 26.0
 #: Height of the row of ECGs that are not scored.
-_ROW: Final = 30.0
+_ROW: Final = 34.0
 #: Air on both sides of the first and the last ECG, as a share of the time shown.
 _AIR: Final = 0.03
 #: Least time shown: a single ECG stands in the middle of a day.
 _LEAST: Final = timedelta(days=1)
-_PX_PER_TICK: Final = 92.0
+_PX_PER_TICK: Final = 72.0
 #: Width of a letter of the small text, for telling whether words fit; a little more than the font's mean.
 _PX_PER_LETTER: Final = 6.3
 
@@ -279,7 +279,7 @@ def _not_scored_row(frame: _Frame, ordered: Sequence[HistoryPoint], options: Tre
     y = frame.floor + _ROW / 2 + 2
     row = [_row_label(y)]
     places = [frame.x(point.acquired_at) for point in missing]
-    bounds = [_LEFT, *places, frame.width - _RIGHT]
+    bounds, free_from = [*places[1:], frame.width - _RIGHT], _LEFT
     for i, (x, point) in enumerate(zip(places, missing, strict=True)):
         reason = reason_words(point.not_scored_reasons)
         words = f"{moment(point.acquired_at, options.zone)}: not scored, {reason}"
@@ -288,10 +288,13 @@ def _not_scored_row(frame: _Frame, ordered: Sequence[HistoryPoint], options: Tre
             f'<path d="M{x - 4:.1f} {y - 4:g}l8 8m0 -8l-8 8"/></g>'
         )
         wide = len(reason) * _PX_PER_LETTER + 16
-        if bounds[i + 2] - x > wide:
+        if bounds[i] - x > wide:
             row.append(_reason(x + 8, y, "start", reason))
-        elif i == len(places) - 1 and x - bounds[i] > wide + 8:
+            free_from = x + wide
+        elif i == len(places) - 1 and x - free_from > wide:
             row.append(_reason(x - 8, y, "end", reason))
+        else:
+            free_from = x + 8
     return row
 
 

@@ -1,4 +1,4 @@
-"""A browser, a hospital and a page in it; whatever a page asks of elsewhere, or complains of, fails its test."""
+"""A browser, a hospital, a page in it; what a page asks of elsewhere, or complains of, fails its test."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from care_ward import Hospital, build, served
+from care_server import Hospital, build, served
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 #: Debian's; browsers of our own are never fetched.

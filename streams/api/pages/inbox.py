@@ -10,6 +10,7 @@ from schemas.audit import CareVerb
 from streams.api.pages.offers import offers
 from streams.api.pages.risk_bar import risk_bar_svg
 from streams.api.wording import KINDS, MARKS, STATES, age_words, moment
+from streams.change_text import RISK
 from streams.deliver.case import AlertCase
 from streams.deliver.life import LifeState
 from streams.deliver.mutes import Mute
@@ -112,7 +113,7 @@ def row(case: AlertCase, look: Look) -> Row:
         patient_id=alert.patient_id,
         ward_id=alert.ward_id,
         kind="First ECG already HIGH" if alert.first_seen else KINDS[alert.kind],
-        change_text=alert.change_text,
+        change_text=short_change(alert.change_text),
         before=alert.probability_before,
         after=alert.probability,
         risk_svg=risk_bar_svg(
@@ -131,6 +132,16 @@ def row(case: AlertCase, look: Look) -> Row:
         acquired=moment(alert.acquired_at, look.zone),
         may_acknowledge=look.may_act and CareVerb.ACKNOWLEDGED in offers(case),
     )
+
+
+def short_change(change_text: str) -> str:
+    """Leave out of a change what the list says already.
+
+    >>> short_change(f"{RISK} rose from 0.20 to 0.80 within 3 days; HIGH on this ECG.")
+    'Rose from 0.20 to 0.80 within 3 days; HIGH on this ECG.'
+    """
+    short = change_text.removeprefix(RISK).strip()
+    return short[:1].upper() + short[1:]
 
 
 def _state_detail(case: AlertCase, look: Look) -> tuple[str, bool]:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from schemas.errors import RetriableError
 from streams.api.alert_lists import case_of
 from streams.api.auth import caller_of
 from streams.api.doors import Caller
@@ -98,7 +99,7 @@ async def has_strip(parts: PageParts, ecg_id: str) -> bool:
     """Whether the waveform is still kept, as far as can be said."""
     try:
         return await parts.services.waveforms.strip(ecg_id) is not None
-    except HistoryUnavailableError:
+    except RetriableError:
         return False
 
 

@@ -109,7 +109,7 @@ def patient_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> N
             latest=latest,
             bar=_bar(latest, parts),
             is_stale=latest.is_stale(look.now, STALE),
-            trends=trends(points, cases, parts, until=look.now, span=SPANS[chosen][1]),
+            trends=trends(points, cases, parts, until=look.now, span=SPANS[chosen][1], is_large=True),
             points=points[::-1][:MAX_LINES],
             n_points=len(points),
             alerts=[row(case, look) for case in reversed(cases)],

@@ -62,7 +62,7 @@ class Renderer:
             "reasons": reason_words,
             "segment": lambda text: quote(text, safe=""),
             "risk": lambda risk: "–" if risk is None else f"{risk:.2f}",
-            "signed": lambda change: "–" if change is None else f"{change:+.2f}".replace("-", "−"),
+            "signed": _signed,
             "age": age_words,
             "whole": lambda number: "–" if number is None else f"{number:.0f}",
             "tenth": lambda number: "–" if number is None else f"{number:.1f}",
@@ -98,6 +98,12 @@ class Renderer:
             **context,
         )
         return HTMLResponse(html, status_code=status)
+
+
+def _signed(change: float | None) -> str:
+    if change is None:
+        return "–"
+    return "0.00" if abs(change) < 0.005 else f"{change:+.2f}".replace("-", "−")
 
 
 @cache

@@ -62,7 +62,8 @@ def timeline(case: AlertCase, zone: tzinfo) -> list[Moment]:
     if case.closed is not None and case.closed_at is not None:
         fell = f"{case.closed.probability:.2f} on the ECG of {moment(case.closed.acquired_at, zone)}"
         moments.append(Moment(at=case.closed_at, title="Risk fell again", detail=fell, tone="end"))
-    return sorted(moments, key=lambda each: each.at)
+    # An escalation and the deliveries it leads to may bear one time.
+    return sorted(moments, key=lambda each: (each.at, each.title.startswith(VERBS[CareVerb.DELIVERED])))
 
 
 def _moment(act: CareAction, zone: tzinfo) -> Moment:

@@ -1,4 +1,4 @@
-"""The trend of one patient in two widths, of which the style sheet shows the one that fits the screen."""
+"""The trend of one patient in several widths, of which the style sheet shows the one that fits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ AROUND: Final = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trends:
-    """Both pictures."""
+    """The pictures; ``large`` is empty where there is never so much room."""
 
     wide: str
     narrow: str
-    n_points: int
+    large: str
 
 
 def trends(
@@ -32,6 +32,7 @@ def trends(
     until: datetime,
     about: AlertCase | None = None,
     span: timedelta | None = AROUND,
+    is_large: bool = False,
 ) -> Trends:
     """Draw the trend.
 
@@ -43,6 +44,8 @@ def trends(
         The alert that is spoken of: its ECG is drawn larger, and time counts back from it.
     span : timedelta or None
         None shows all that is kept.
+    is_large : bool
+        Whether the page may have the whole width of a screen for it.
     """
     anchor = until if about is None else about.alert.acquired_at
     since = None if span is None else anchor - span
@@ -72,5 +75,5 @@ def trends(
     return Trends(
         wide=drawn("trend-wide", 760.0, 300.0),
         narrow=drawn("trend-narrow", 360.0, 270.0),
-        n_points=len(shown),
+        large=drawn("trend-large", 1200.0, 340.0) if is_large else "",
     )
