@@ -186,4 +186,9 @@ def _mutes() -> Panel:
         "reason": "string",
     }
     fields = [Field(name=name, title=name) for name in columns]
-    return table("Muted now", query("/v1/mutes", columns, root="mutes"), fields, "Alerts of these are listed, not paged.")
+    return table(
+        "Muted now",
+        query("/v1/mutes", columns, root="mutes"),
+        fields,
+        "Alerts of these are listed, not paged.",
+    )

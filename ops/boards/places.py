@@ -29,6 +29,6 @@ class Places:
         As a person's browser reaches the inbox.
     """
 
-    api_url: str = "http://api:8020"
+    api_url: str = "http://api:8010"
     prometheus_url: str = "http://prometheus:9090"
-    inbox_url: str = "http://localhost:8020"
+    inbox_url: str = "http://localhost:8010"

@@ -1,8 +1,9 @@
 """The comparison as a picture: how many alerts each threshold or policy means, and how many are right."""
 
 import io
+from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from models.atomic import write_atomically
 from models.study.estimate import Estimate
 from ops.burden.burden import Burden
 from schemas.errors import ConfigurationError
+from streams.policy import Policy
 
 #: Told apart with any colour vision (Okabe and Ito).
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -27,6 +29,7 @@ _STYLE: Final[Any] = {
     "font.size": 10.0,
 }
 _FORMATS: Final = {".png": "png", ".svg": "svg"}
+_BESIDE: Final = 0.003  # of probability, from one line to the next
 _PANEL_INCHES: Final = (5.2, 3.6)
 
 
@@ -44,6 +47,7 @@ def draw(path: Path, burdens: Sequence[Burden], title: str) -> None:
     has_labels = any(burden.ppv is not None for burden in burdens)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_PANEL_INCHES[0] * (1 + has_labels), _PANEL_INCHES[1]), layout="constrained")
+        figure.set_layout_engine("constrained", h_pad=0.1)
         panels = figure.subplots(1, 1 + has_labels, squeeze=False)[0]
         _rates(panels[0], burdens)
         if has_labels:
@@ -55,9 +59,19 @@ def draw(path: Path, burdens: Sequence[Burden], title: str) -> None:
 
 
 def _families(burdens: Sequence[Burden]) -> list[tuple[str, list[Burden]]]:
-    """Policies of one label belong together: they differ in thresholds."""
-    ordered = sorted(burdens, key=lambda burden: (burden.policy.label, burden.policy.enter_threshold))
-    return [(label, list(each)) for label, each in groupby(ordered, key=lambda burden: burden.policy.label)]
+    """Policies that differ in thresholds alone belong together; those of one name are told by digest."""
+    families: dict[str, list[Burden]] = {}
+    for burden in sorted(burdens, key=lambda each: each.policy.enter_threshold):
+        families.setdefault(_but_for_thresholds(burden.policy), []).append(burden)
+    labels = Counter(family[0].policy.label for family in families.values())
+    return [
+        (key if labels[family[0].policy.label] > 1 else family[0].policy.label, family)
+        for key, family in sorted(families.items())
+    ]
+
+
+def _but_for_thresholds(policy: Policy) -> str:
+    return replace(policy, enter_threshold=1.0, exit_threshold=0.5).version
 
 
 def _rates(panel: Axes, burdens: Sequence[Burden]) -> None:
@@ -99,7 +113,9 @@ def _line(
     ]
     if not shown:
         return
-    at, estimates = [x for x, _ in shown], [each for _, each in shown]
+    # Beside each other, or the intervals of two policies would hide one another.
+    beside = len(panel.containers) * _BESIDE
+    at, estimates = [x + beside for x, _ in shown], [each for _, each in shown]
     below = [each.value - each.low for each in estimates]
     above = [each.high - each.value for each in estimates]
     panel.errorbar(

@@ -14,28 +14,27 @@ from ops.burden.replay import Seen
 
 _NOTHING: Final = "—"
 _HEADINGS: Final = (
-    "alerts per 100\nbeds a day",
+    "per 100\nbeds a day",
     "alerts",
     "patients\nalerted",
     "repeats",
-    "of them\nstepped up",
+    "stepped\nup",
     "first seen\nhigh",
     "time in\nhigh",
 )
-_LABELLED: Final = ("PPV", "sensitivity,\nof patients", "number needed\nto evaluate", "alerts with\na label")
+_LABELLED: Final = ("PPV", "sensi-\ntivity", "needed to\nevaluate", "with a\nlabel")
 
 
 def burden_table(burdens: Sequence[Burden], *, has_labels: bool) -> Table:
-    """Lay policies out, one a row; intervals of 95 % in brackets, and — for what cannot be said."""
+    """Lay policies out, one a row; intervals of 95 % below, and — for what cannot be said."""
     table = Table(box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
-    table.add_column("policy")
-    table.add_column("enter / exit", no_wrap=True)
+    table.add_column("policy\nenter / exit", no_wrap=True)
     for heading in (*_HEADINGS, *(_LABELLED if has_labels else ())):
         table.add_column(heading, justify="right", no_wrap=True)
     for burden in burdens:
+        policy = burden.policy
         table.add_row(
-            Text(burden.policy.version),
-            f"{burden.policy.enter_threshold:g} / {burden.policy.exit_threshold:g}",
+            Text(f"{policy.version}\n{policy.enter_threshold:g} / {policy.exit_threshold:g}"),
             *_row(burden),
             *(_labelled_row(burden) if has_labels else ()),
         )
@@ -81,4 +80,4 @@ def _with_interval(estimate: Estimate | None, form: str) -> str:
     if math.isnan(estimate.low):
         return form.format(estimate.value)
     low, high = form.format(estimate.low), "∞" if math.isinf(estimate.high) else form.format(estimate.high)
-    return f"{form.format(estimate.value)} ({low}–{high})"
+    return f"{form.format(estimate.value)}\n{low}–{high}"

@@ -69,7 +69,7 @@ def apply(
     The thresholds drawn are those of DIASTOLE_POLICY.
 
     Example: diastole boards apply --url https://grafana.example --token-file grafana.token
-    --api-token-file api.token --api-url http://api:8020 --inbox-url https://inbox.example
+    --api-token-file api.token --api-url http://api:8010 --inbox-url https://inbox.example
     """
     wanted = _wanted(api_token_file, api_url, prometheus_url, inbox_url)
     left = run(_apply(url, _token(token_file), wanted, force=force))
