@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streams.adapters.redis_wards import RedisWards
     from streams.adapters.redis_waveforms import RedisWaveforms
     from streams.history import HistoryLimits
+    from streams.worklist import WardLimits
 
 # Each builder imports what it needs: a history worker must not load torch.
 
@@ -39,21 +40,25 @@ def build_history(settings: Settings) -> "RedisHistory":
     """Open the site's risk history, for the stage that writes it and for whoever reads or rebuilds it."""
     from streams.adapters.redis_history import RedisHistory
 
-    return RedisHistory(settings.redis_url, _history_limits(settings))
+    return RedisHistory(settings.redis_url, _history_limits(settings), wards=_ward_limits(settings))
 
 
 def build_wards(settings: Settings) -> "RedisWards":
     """Open what the same history tells of patients and wards, for whoever reads it."""
     from streams.adapters.redis_wards import RedisWards
 
-    return RedisWards(settings.redis_url, history=_history_limits(settings))
+    return RedisWards(settings.redis_url, history=_history_limits(settings), limits=_ward_limits(settings))
 
 
 def build_waveforms(settings: Settings) -> "RedisWaveforms":
     """Open the waveforms of the newest ECGs, for the stage that keeps them and for whoever looks at them."""
     from streams.adapters.redis_waveforms import RedisWaveforms
+    from streams.waveform import WaveformLimits
 
-    return RedisWaveforms(settings.redis_url)
+    limits = WaveformLimits(
+        per_patient=settings.strips_per_patient, max_age=timedelta(days=settings.strips_max_age_days)
+    )
+    return RedisWaveforms(settings.redis_url, limits)
 
 
 def _history_limits(settings: Settings) -> "HistoryLimits":
@@ -62,6 +67,12 @@ def _history_limits(settings: Settings) -> "HistoryLimits":
     return HistoryLimits(
         max_points=settings.history_max_points, max_age=timedelta(days=settings.history_max_age_days)
     )
+
+
+def _ward_limits(settings: Settings) -> "WardLimits":
+    from streams.worklist import WardLimits
+
+    return WardLimits(max_age=timedelta(days=settings.ward_max_age_days))
 
 
 def build_stage(name: str, settings: Settings) -> Stage[Any]:

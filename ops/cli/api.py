@@ -16,14 +16,14 @@ def api(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any.")] = 8010,
     tokens: Annotated[
-        Path | None, typer.Option(help="TOML file of the tokens: diastole token new NAME --for care.")
+        Path | None, typer.Option(help="TOML file of the tokens; default DIASTOLE_CARE_TOKENS.")
     ] = None,
     certificate: Annotated[
         Path | None, typer.Option(help="PEM file of the certificate; with --key it speaks HTTPS.")
     ] = None,
     key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.")] = None,
     routes: Annotated[
-        Path | None, typer.Option(help="TOML file of the routes that delivery has, for severities.")
+        Path | None, typer.Option(help="TOML file of the routes; default DIASTOLE_ROUTES.")
     ] = None,
     broker: BrokerOption = None,
     metrics_port: Annotated[
@@ -43,11 +43,12 @@ def api(
     from streams.deliver.routes_file import load_routes
     from streams.feeds.http.serving import Address, Certificate
 
-    settings = prepared(broker=broker, metrics_port=metrics_port)
+    settings = prepared(broker=broker, metrics_port=metrics_port, routes=routes, care_tokens=tokens)
+    tokens = settings.care_tokens
     require_tokens(host, tokens)
     if (certificate is None) != (key is None):
         raise ConfigurationError("HTTPS needs both --certificate and --key, PEM files")
     guarded = Certificate(chain=certificate, key=key) if certificate is not None and key is not None else None
     if tokens is None:
         err().print("no tokens: whoever is on this machine may see and answer everything", markup=False)
-    run(run_api(settings, load_routes(routes), Address(host=host, port=port), tokens, guarded))
+    run(run_api(settings, load_routes(settings.routes), Address(host=host, port=port), tokens, guarded))

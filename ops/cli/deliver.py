@@ -23,11 +23,12 @@ _FAILED = 1
 def deliver(
     routes: Annotated[
         Path | None,
-        typer.Option(help="TOML file of channels and routes; without it alerts are in the inbox alone."),
+        typer.Option(help="TOML file of channels and routes; default DIASTOLE_ROUTES."),
     ] = None,
     inbox_url: Annotated[
-        str, typer.Option(help="Where the inbox answers, e.g. https://inbox.example, for links in notices.")
-    ] = "",
+        str | None,
+        typer.Option(help="Where the inbox answers, for links in notices; default DIASTOLE_INBOX_URL."),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Send a test notice to each channel, say what became of it, end.")
     ] = False,
@@ -47,8 +48,9 @@ def deliver(
     # Imported here: Kafka's client and the channels' take a second, which other commands need not wait.
     from streams.deliver.routes_file import load_routes
 
-    settings = prepared(broker=broker, metrics_port=metrics_port)
-    given, base = load_routes(routes), routes.parent if routes is not None else Path()
+    settings = prepared(broker=broker, metrics_port=metrics_port, routes=routes, inbox_url=inbox_url)
+    file = settings.routes
+    given, base = load_routes(file), file.parent if file is not None else Path()
     if check:
         checked = run(_check(given, base))
         out().print(checked_table(checked))
@@ -56,7 +58,7 @@ def deliver(
     from streams.deliver.running import run_delivery
 
     err().print(channels_text(given), markup=False, soft_wrap=True)
-    run(run_delivery(settings, given, base, inbox_url))
+    run(run_delivery(settings, given, base, settings.inbox_url))
 
 
 async def _check(routes: "Routes", base: Path) -> "list[Checked]":

@@ -36,7 +36,14 @@ OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
 VARIABLE = re.compile(r"\$\{(\w+)(:[-?][^}]*)?\}")
 
 #: What the example environment may say for everybody.
-FILLED_IN = {"COMPOSE_PROFILES", "DIASTOLE_PARTITIONS", "DIASTOLE_TIMEZONE", "ECG_FOLDER", "SILENT_BUNDLE"}
+FILLED_IN = {
+    "COMPOSE_PROFILES",
+    "DIASTOLE_INBOX_URL",
+    "DIASTOLE_PARTITIONS",
+    "DIASTOLE_TIMEZONE",
+    "ECG_FOLDER",
+    "SILENT_BUNDLE",
+}
 
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
@@ -94,7 +101,7 @@ def test_secrets_come_from_the_environment_and_have_no_default(name: str) -> Non
     for key, setting in SERVICES[name].get("environment", {}).items():
         if re.search(r"PASSWORD|SECRET|TOKEN|AUTH$", key):
             # A path to where secrets are kept is none.
-            assert re.fullmatch(r"\$\{\w+:\?[^}]+\}|/var/lib/diastole/[\w.]+", setting), key
+            assert re.fullmatch(r"\$\{\w+:\?[^}]+\}|/var/lib/diastole/[\w.-]+", setting), key
         assert not re.search(r"//[^/@$]*:[^$@/][^@/]*@", str(setting)), f"{key} holds a literal password"
 
 
