@@ -36,10 +36,24 @@ MAX_STREAMS: Final = 256
 #: What browsers wait before they connect anew, ms.
 _RETRY_MS: Final = 1000
 
+#: Of each event; the data are JSON.
+_EACH: Final = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string", "enum": ["reset", "alert", "alarm"]},
+        "data": {
+            "type": "string",
+            "description": "An AlertRow, an AlarmView or {alarm_id, ended}; of reset {}.",
+        },
+    },
+    "required": ["id", "event", "data"],
+}
+
 _CONTENT: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "A stream of `reset`, `alert` and `alarm` events, each with an id.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": _EACH}},
     },
     503: {"description": "Too many streams are open; come again after Retry-After seconds."},
 }
