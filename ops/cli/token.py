@@ -56,7 +56,10 @@ def new(
     ] = None,
     tokens: Annotated[
         Path | None,
-        typer.Option("--file", help="TOML file of the tokens; for feed, default DIASTOLE_FEED_TOKENS."),
+        typer.Option(
+            "--file",
+            help="TOML file of the tokens; default DIASTOLE_FEED_TOKENS, for care DIASTOLE_CARE_TOKENS.",
+        ),
     ] = None,
 ) -> None:
     """Make a token and show it, once: the file keeps only its SHA-256.
@@ -67,9 +70,9 @@ def new(
 
     Example: diastole token new ward-3 --for care --role clinician --ward W3 --file /etc/diastole/care.toml
     """
-    prepared()
+    settings = prepared()
     if purpose is Purpose.CARE:
-        _new_for_care(name, role or (), ward or (), site or (), tokens)
+        _new_for_care(name, role or (), ward or (), site or (), tokens or settings.care_tokens)
         return
     if ward:
         raise ConfigurationError("feeds know no wards: leave --ward out, or make the token --for care")
@@ -84,9 +87,9 @@ def _new_for_care(
     name: str, roles: Sequence[str], wards: Sequence[str], sites: Sequence[str], file: Path | None
 ) -> None:
     if file is None:
-        raise ConfigurationError("no file for tokens of the care team: give --file PATH")
+        raise ConfigurationError("no file for tokens: give --file PATH or set DIASTOLE_CARE_TOKENS")
     secret = care.new_token(file, name, _roles(care.Role, roles) or [care.Role.VIEWER], wards, sites)
-    _show(name, secret, f"the read API needs --tokens {file}; on its pages, sign in with it")
+    _show(name, secret, f"the read API needs DIASTOLE_CARE_TOKENS={file}; on its pages, sign in with it")
 
 
 def _roles(kind: type[R], named: Sequence[str]) -> list[R]:

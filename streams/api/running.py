@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -97,7 +98,7 @@ async def open_api(
             routes=routes,
             now=now,
         )
-        parts = PageParts(services=services, doors=doors, policy=policy, zone=ZoneInfo(settings.timezone))
+        parts = PageParts(services=services, doors=doors, policy=policy, zone=zone_of(settings.timezone))
         api = build_api(services, doors, changes, metrics, add_pages=lambda app: add_pages(app, parts))
         watch = ReadyWatch(services, metrics)
         tasks = tuple(
@@ -142,7 +143,7 @@ def require_tokens(host: str, tokens: Path | None) -> None:
     if tokens is None and not is_loopback(host):
         raise ConfigurationError(
             f"without tokens the read API listens on loopback alone, not on {host}: make one with "
-            "`diastole token new NAME --for care --file FILE` and give --tokens FILE, or use --host 127.0.0.1"
+            "`diastole token new NAME --for care` and set DIASTOLE_CARE_TOKENS, or use --host 127.0.0.1"
         )
 
 
@@ -158,6 +159,11 @@ def read_manifest(folder: Path) -> Manifest:
         return from_json((folder / MANIFEST_FILE).read_text())
     except (OSError, UnicodeDecodeError, ManifestError) as error:
         raise BundleError(f"{folder / MANIFEST_FILE} cannot be used ({type(error).__name__})") from None
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return the zone in which pages show times; UTC needs no list of zones on the machine."""
+    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 def person_of(wards: WardReads) -> Callable[[str], Coroutine[Any, Any, tuple[float | None, Sex]]]:
