@@ -8,6 +8,7 @@ somebody edited the board by hand; where the two agree but differ from ours, our
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -94,7 +95,7 @@ class Board:
     links: Sequence[Mapping[str, Any]] = ()
 
     def model(self) -> dict[str, Any]:
-        """Write it as Grafana's dashboard JSON, without id and version."""
+        """Write it as Grafana's dashboard JSON, without id and version; each time anew, the caller's to change."""
         content = {
             "title": self.title,
             "description": self.description,
@@ -108,7 +109,7 @@ class Board:
             "panels": list(_placed(self.rows)),
         }
         marked = {**content, "tags": ["diastole", f"{_MARK}{digest(content)}"]}
-        return {"uid": self.uid, "schemaVersion": _SCHEMA_VERSION, "editable": True, **marked}
+        return deepcopy({"uid": self.uid, "schemaVersion": _SCHEMA_VERSION, "editable": True, **marked})
 
 
 def _placed(rows: Sequence[Row]) -> Iterable[Panel]:

@@ -130,7 +130,7 @@ def words_over_time(
 ) -> Panel:
     """Draw a word over time, such as a phenotype, until the next one."""
     defaults = {
-        "custom": {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False},
+        "custom": {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False, **more.pop("custom", {})},
         "color": {"mode": "fixed", "fixedColor": _GREY},
         **more.pop("defaults", {}),
     }

@@ -26,6 +26,7 @@ _PATIENT: Final = "/v1/patients/${patient:percentencode}"
 
 #: Two ECGs further apart are no line, as on the inbox's own trend (:mod:`streams.api.trend_svg`).
 _GAP: Final = timedelta(days=30)
+_GAP_MS: Final = _GAP // timedelta(milliseconds=1)
 
 _RISK: Final[Columns] = {
     "acquired_at": "timestamp",
@@ -177,7 +178,7 @@ def _trend(policy: Policy) -> Panel:
         custom={
             "showPoints": "always",
             "pointSize": 7,
-            "insertNulls": int(_GAP.total_seconds() * 1000),
+            "insertNulls": _GAP_MS,
             "thresholdsStyle": {"mode": "area"},
         },
         defaults=whole_scale,
@@ -204,7 +205,9 @@ def _phenotypes() -> Panel:
         "Phenotype",
         ask,
         [Field(name="phenotype", title="phenotype")],
-        "What each ECG said until the next one. Grey: not scored, for the reason in the list below.",
+        "What each ECG said until the next one. Grey: not scored, for the reason in the list below. "
+        f"Nothing: more than {_GAP.days} days without an ECG.",
+        custom={"insertNulls": _GAP_MS},
         defaults={"mappings": word_colours(PHENOTYPE_COLOURS)},
     )
 

@@ -141,6 +141,9 @@ def test_the_trend_has_a_mark_an_ecg_an_interval_and_the_bands_of_the_policy() -
     titles = {each["properties"][0]["value"]: each for each in trend["fieldConfig"]["overrides"]}
     (fill,) = [p["value"] for p in titles["upper end"]["properties"] if p["id"] == "custom.fillBelowTo"]
     assert fill in titles
+    drawn = [panel for panel in model["panels"] if panel["type"] in ("timeseries", "state-timeline")]
+    month_ms = 30 * 24 * 3600 * 1000
+    assert [panel["fieldConfig"]["defaults"]["custom"]["insertNulls"] for panel in drawn] == [month_ms] * 2
     kinds = {each["target"]["refId"] for each in model["annotations"]["list"]}
     assert kinds == {"ALERT", "ACT", "CLOSED", "BUNDLE"}
 
