@@ -24,15 +24,18 @@ from schemas.audit import CareAction
 from schemas.feed import FeedHealth, RefusalCount
 from schemas.risk import RiskAssessed
 from streams.api.api_metrics import ApiMetrics
-from streams.api.app import Api, build_api
+from streams.api.app import AddPages, Api, build_api
 from streams.api.doors import Doors
 from streams.api.event_log import EventLog
+from streams.api.pages.reading import PageParts
+from streams.api.pages.router import add_pages
 from streams.api.services import Services
 from streams.api.tokens import CareTokens, Role, new_token
 from streams.deliver.case import CaseBook
 from streams.deliver.changes import Changes, Readers
 from streams.deliver.routes_file import load_routes
 from streams.history import HistoryPoint, HistoryUnavailableError, history_point
+from streams.policy import load_policy
 from streams.strip import Span
 from streams.waveform import Strip
 from streams.worklist import Order, PatientRow
@@ -240,8 +243,14 @@ def hospital(folder: Path, **more: Any) -> Hospital:
         tokens=tokens,
         doors=doors,
         metrics=metrics,
-        api=build_api(services, doors, changes, metrics, **more),
+        api=build_api(services, doors, changes, metrics, add_pages=pages_of(services, doors), **more),
     )
+
+
+def pages_of(services: Services, doors: Doors) -> AddPages:
+    """Add the care team's pages."""
+    parts = PageParts(services=services, doors=doors, policy=load_policy(), zone=UTC)
+    return lambda app: add_pages(app, parts)
 
 
 #: The open alert of P-1 in W1, and what it came from.

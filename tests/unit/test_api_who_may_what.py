@@ -1,6 +1,7 @@
 """Every endpoint of the application: asked by nobody, by too little a role, from another ward, rightly."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from care_api import ALERT, ECG_ID, PATIENT, Hospital, hospital
@@ -10,7 +11,13 @@ from streams.api.rules import RULES, Rule, Subject
 from streams.api.tokens import Role
 
 #: What stands for the parameters of a path.
-NAMES = {"patient_id:path": PATIENT, "ward_id:path": "W1", "alert_id": ALERT.alert_id, "ecg_id": ECG_ID}
+NAMES = {
+    "patient_id:path": PATIENT,
+    "ward_id:path": "W1",
+    "alert_id": ALERT.alert_id,
+    "ecg_id": ECG_ID,
+    "path:path": "app.css",
+}
 
 UNTIL = "2026-03-02T12:00:00Z"
 BODIES = {
@@ -23,8 +30,16 @@ BODIES = {
 #: What must have happened before; the rest starts with an open alert.
 BEFORE = {"unmute": ("mute",), "outcome": ("acknowledge",)}
 
-API_RULES = [rule for rule in RULES if not rule.is_page]
-GUARDED = [rule for rule in API_RULES if rule.role is not None]
+#: What the forms of pages send; answered by going on to a page.
+FORMS = {
+    "answer": {"verb": "ACKNOWLEDGED", "occasion": "this form"},
+    "theme": {"theme": "dark"},
+    "login": {"token": "made up"},
+    "logout": {},
+}
+
+GUARDED = [rule for rule in RULES if rule.role is not None]
+OPEN_TO_ALL = [rule for rule in RULES if rule.role is None]
 
 
 def path_of(rule: Rule) -> str:
@@ -39,8 +54,10 @@ async def ask(place: Hospital, rule: Rule, token: str | None) -> int:
     last = rule.path.rsplit("/", 1)[-1]
     async with place.client(token) as client:
         parameters = {"scope": "WARD", "subject": "W1"} if rule.method == "DELETE" else None
-        body = BODIES.get(last, {}) if rule.method == "POST" else None
-        got = await client.request(rule.method, path_of(rule), json=body, params=parameters)
+        body: dict[str, Any] = {}
+        if rule.method == "POST":
+            body = {"data": FORMS[last]} if rule.is_page else {"json": BODIES.get(last, {})}
+        got = await client.request(rule.method, path_of(rule), params=parameters, **body)
         return got.status_code
 
 
@@ -78,7 +95,7 @@ async def test_each_endpoint_is_for_whom_the_table_says(rule: Rule, tmp_path: Pa
         assert await ask(place, rule, "south-admin") == south
     before = len(place.book.appended)
     await prepare(place, rule)
-    assert await ask(place, rule, "w1-clinician") == 200
+    assert await ask(place, rule, "w1-clinician") in (200, 303 if rule.is_page else 200)
     if rule.method == "GET":
         assert len(place.book.appended) == before
 
@@ -86,6 +103,15 @@ async def test_each_endpoint_is_for_whom_the_table_says(rule: Rule, tmp_path: Pa
 @pytest.mark.parametrize("rule", rows([rule for rule in GUARDED if rule.path.endswith("/events")]))
 async def test_streams_are_refused_likewise(rule: Rule, tmp_path: Path) -> None:
     assert await ask(hospital(tmp_path), rule, None) == 401
+
+
+@pytest.mark.parametrize("rule", rows(OPEN_TO_ALL))
+async def test_few_things_are_for_everybody_and_none_of_them_is_of_a_patient(
+    rule: Rule, tmp_path: Path
+) -> None:
+    expected = {("POST", "/login"): 401, ("POST", "/theme"): 303}
+    assert await ask(hospital(tmp_path), rule, None) == expected.get((rule.method, rule.path), 200)
+    assert rule.subject is Subject.NOTHING
 
 
 async def test_refusals_write_nothing_and_note_no_look(tmp_path: Path) -> None:
@@ -98,7 +124,7 @@ async def test_refusals_write_nothing_and_note_no_look(tmp_path: Path) -> None:
 
 def test_every_route_of_the_application_has_its_row(tmp_path: Path) -> None:
     served = routes_of(hospital(tmp_path).api.app.routes)
-    listed = {(rule.method, rule.path) for rule in API_RULES}
+    listed = {(rule.method, rule.path) for rule in RULES}
     assert served == listed
 
 
