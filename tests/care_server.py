@@ -8,11 +8,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import uvicorn
 from care_api import FakeBook, FakeFeeds, FakeLooks
-from care_ward import Ward, act, feeds, furnish, manifest, new_alert
+from care_stories import manifest, new_alert
+from care_ward import Ward, act, feeds, furnish
 
 from models.bundle import DEFAULT_BUNDLE, load_bundle
 from schemas.alert import AlertRaised
@@ -107,8 +109,8 @@ def build(folder: Path, *, is_empty: bool = False) -> Hospital:
 
 @contextmanager
 def served(hospital: Hospital) -> Iterator[Hospital]:
-    """Serve the hospital on a free port while the context lasts."""
-    listening = socket.create_server(("127.0.0.1", 0))
+    """Serve the hospital on a free port while the context lasts; again, on the port it had."""
+    listening = socket.create_server(("127.0.0.1", urlsplit(hospital.url).port or 0))
     hospital.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     config = uvicorn.Config(hospital.app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
     server, started = uvicorn.Server(config), threading.Event()

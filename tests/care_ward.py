@@ -1,23 +1,17 @@
-"""A hospital to look at: simulated patients through the real pipeline, and the life of their alerts so far.
+"""A hospital to look at: twelve alerts in all states and severities, with the life they had so far.
 
-Twelve alerts in all states and severities, a patient in atrial fibrillation, gaps and ECGs that could not be
-scored, names that are too long; served by the read API on fakes of its ports.
+A patient in atrial fibrillation, gaps and ECGs that could not be scored, names that are too long.
 """
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from care_api import FakeBook, FakeStore
+from care_stories import alerts_of, moved, stories
 
-from models.bundle import DEFAULT_BUNDLE, load_bundle
-from models.cohorts.recorder import Fault
-from models.cohorts.simulated import Course, SimulatedPatient
-from models.manifest import Manifest
-from models.predictor import Predictor
 from schemas.alert import (
     AlarmKind,
     AlertClosed,
@@ -32,108 +26,12 @@ from schemas.featurized import EcgFeaturized
 from schemas.feed import FeedHealth, RefusalCount
 from schemas.identity import action_id
 from schemas.risk import RiskAssessed
-from streams.alert import alert as decide_batch
-from streams.featurize import featurize
 from streams.history import history_point
-from streams.infer import infer
-from streams.patient_state import PatientState
-from streams.policy import load_policy
-from streams.stage import Received, utc_now
 from streams.waveform import Strip
 from streams.worklist import Order, PatientRow
 
 LONG_WARD = "Geriatrics and rehabilitation, building 7, second floor"
 LONG_NAME = "NORTH-HOSPITAL-PSEUDONYM-0f3a9c77d1b24e0c8a55"
-BORN = datetime(2026, 3, 20, 9, 30, tzinfo=UTC)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Story:
-    """One simulated patient's ECGs, scored: what became of them, the newest alert last."""
-
-    risks: list[RiskAssessed]
-    ecgs: list[EcgFeaturized]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plot:
-    """How a story goes: days before the end on which ECGs are recorded, those that fail, and the course."""
-
-    seed: int
-    days: Sequence[float]
-    start: float
-    end: float
-    rise_from: float = 40.0
-    rise_days: float = 21.0
-    faults: dict[float, Fault] = field(default_factory=dict)
-
-
-PLOTS = {
-    "riser": Plot(
-        seed=7001,
-        days=(96, 93, 90, 86, 83, 45, 42, 38, 35, 30, 27, 24, 20, 17, 14, 11, 8, 6, 4, 2, 0.5),
-        start=0.05,
-        end=1.4,
-        rise_from=10.0,
-        rise_days=8.0,
-        faults={90: Fault.LEAD_OFF, 30: Fault.NOISE, 6: Fault.TOO_SHORT},
-    ),
-    "fibrillating": Plot(seed=7005, days=(30, 24, 18, 12, 7, 3, 1), start=0.2, end=1.2, rise_from=20.0),
-    "first": Plot(seed=7018, days=(0.2,), start=1.1, end=1.1),
-    "calm": Plot(seed=7008, days=(60, 40, 20, 10, 3), start=0.05, end=0.05),
-    "failing": Plot(
-        seed=7028,
-        days=(25, 15, 5, 0.6),
-        start=0.1,
-        end=0.1,
-        faults={0.6: Fault.LEAD_OFF},
-    ),
-    "never": Plot(seed=7030, days=(2,), start=0.4, end=0.4, faults={2: Fault.PACED}),
-}
-
-
-@cache
-def stories() -> dict[str, Story]:
-    """Record, featurize and score all patients, once a session."""
-    predictor = Predictor(load_bundle(DEFAULT_BUNDLE), batch_sizes=(8,))
-    return {name: _told(plot, predictor) for name, plot in PLOTS.items()}
-
-
-@cache
-def manifest() -> Manifest:
-    return load_bundle(DEFAULT_BUNDLE).manifest
-
-
-def _told(plot: Plot, predictor: Predictor) -> Story:
-    course = Course(
-        start=plot.start,
-        end=plot.end,
-        onset=BORN - timedelta(days=plot.rise_from),
-        rise=timedelta(days=plot.rise_days),
-    )
-    patient = SimulatedPatient(seed=plot.seed, course=course)
-    recorded = [
-        Received(
-            record=patient.record(BORN - timedelta(days=days), fault=plot.faults.get(days)),
-            published_at=BORN - timedelta(days=days) + timedelta(seconds=20),
-        )
-        for days in plot.days
-    ]
-    featurized = [each for each in featurize(recorded) if isinstance(each, EcgFeaturized)]
-    batch = [Received(record=each, published_at=each.published_at) for each in featurized]
-    risks = infer(batch, predictor, utc_now)
-    return Story(risks=[each for each in risks if isinstance(each, RiskAssessed)], ecgs=featurized)
-
-
-def _moved(risk: RiskAssessed, by: timedelta, **changed: Any) -> RiskAssessed:
-    at = risk.acquired_at + by
-    return replace(
-        risk,
-        acquired_at=at,
-        published_at=at + timedelta(seconds=20),
-        assessed_at=at + timedelta(seconds=22),
-        **changed,
-    )
 
 
 class Ward(FakeStore):
@@ -161,24 +59,6 @@ def act(raised: AlertRaised, verb: CareVerb, at: datetime, actor: str = "deliver
         origin="deliver" if actor == "deliver" else "inbox",
         **more,
     )
-
-
-def alerts_of(risks: Sequence[RiskAssessed]) -> list[AlertRaised]:
-    """Decide a patient's assessments by the shipped policy."""
-    states: dict[str, PatientState] = {}
-    batch = [Received(record=risk, published_at=risk.published_at) for risk in risks]
-    decisions = decide_batch(batch, states, load_policy())
-    return [each for decision in decisions for each in decision.alerts if isinstance(each, AlertRaised)]
-
-
-def new_alert(number: int, *, patient_id: str = "", ward_id: str = "CCU", **changed: Any) -> AlertRaised:
-    """Give an alert about one more patient, from an ECG of a minute ago."""
-    story = stories()["first"]
-    at = utc_now() - timedelta(seconds=40)
-    shift = at - story.risks[0].acquired_at
-    risk = _moved(story.risks[0], shift, patient_id=patient_id or f"SIM-9{number:05d}", ward_id=ward_id)
-    raised = alerts_of([risk])[0]
-    return replace(raised, **{"ecg_id": str(uuid.UUID(int=90_000 + number)), **changed})
 
 
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -377,7 +257,7 @@ def _admit(book: FakeBook, store: Ward, bed: Bed, now: datetime) -> AlertRaised 
     shift = now - bed.ago - risks[-1].acquired_at
     # One ECG, one patient: others who share the story have ECGs of their own.
     risks = [
-        _moved(
+        moved(
             risk,
             shift,
             patient_id=bed.patient_id,

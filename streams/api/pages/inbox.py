@@ -135,13 +135,12 @@ def row(case: AlertCase, look: Look) -> Row:
 
 
 def short_change(change_text: str) -> str:
-    """Leave out of a change what the list says already.
+    """Leave out of a change what every line of the list would repeat.
 
     >>> short_change(f"{RISK} rose from 0.20 to 0.80 within 3 days; HIGH on this ECG.")
-    'Rose from 0.20 to 0.80 within 3 days; HIGH on this ECG.'
+    'Risk rose from 0.20 to 0.80 within 3 days; HIGH on this ECG.'
     """
-    short = change_text.removeprefix(RISK).strip()
-    return short[:1].upper() + short[1:]
+    return f"Risk{change_text.removeprefix(RISK)}" if change_text.startswith(RISK) else change_text
 
 
 def _state_detail(case: AlertCase, look: Look) -> tuple[str, bool]:

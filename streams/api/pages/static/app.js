@@ -2,8 +2,6 @@
 "use strict";
 (() => {
   const root = document.documentElement;
-  root.classList.add("script");
-
   const POLL_MS = 15_000;        // while events arrive: proves that the server answers
   const POLL_ALONE_MS = 4_000;   // while they do not
   const OLD_MS = 25_000;         // a page that was not renewed for so long is not live
