@@ -95,7 +95,7 @@ class Board:
     links: Sequence[Mapping[str, Any]] = ()
 
     def model(self) -> dict[str, Any]:
-        """Write it as Grafana's dashboard JSON, without id and version; each time anew, the caller's to change."""
+        """Write it as Grafana's dashboard JSON, without id and version; each time anew."""
         content = {
             "title": self.title,
             "description": self.description,
