@@ -4,7 +4,7 @@ Ward W1 of site north has patient P-1 with an open alert; ward W2 has P-2; P-1 w
 """
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -148,12 +148,16 @@ class FakeLooks:
 
     patients: list[tuple[str, str]] = field(default_factory=list)
     alerts: list[tuple[str, str]] = field(default_factory=list)
+    wards: list[tuple[str, str]] = field(default_factory=list)
 
     def at_patient(self, actor: str, patient_id: str) -> None:
         self.patients.append((actor, patient_id))
 
     def at_alert(self, actor: str, alert_id: str) -> None:
         self.alerts.append((actor, alert_id))
+
+    def at_wards(self, actor: str, ward_ids: Iterable[str]) -> None:
+        self.wards += [(actor, ward_id) for ward_id in sorted(set(ward_ids))]
 
 
 class FakeExplains:

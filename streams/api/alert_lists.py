@@ -68,6 +68,8 @@ def alert_routes(services: Services) -> APIRouter:
             and (since is None or case.raised_at >= since)
             and (until is None or case.raised_at < until)
         ]
+        shown = found[offset : offset + limit]
+        services.looks.at_wards(caller.name, [case.alert.ward_id for case in shown])
         return AlertsView(
             as_of=services.now(),
             is_current=services.book.is_current,
@@ -75,7 +77,7 @@ def alert_routes(services: Services) -> APIRouter:
             total=len(found),
             limit=limit,
             offset=offset,
-            alerts=[alert_row(case, services) for case in found[offset : offset + limit]],
+            alerts=[alert_row(case, services) for case in shown],
         )
 
     @router.get("/v1/alerts/{alert_id}", summary="One alert with all that happened to it")

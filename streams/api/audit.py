@@ -1,4 +1,4 @@
-"""Every look at a patient or an alert is written to ``care.audit.v1``, behind the answer.
+"""Every look at a patient, an alert or a list of them is written to ``care.audit.v1``, behind the answer.
 
 A look is answered whether or not Kafka takes the note of it: care must not wait for bookkeeping. Notes wait
 in a bounded queue while Kafka is away and are written when it is back; what does not fit any more is lost,
@@ -7,7 +7,7 @@ counted and said in the log. The same look within a minute is noted once: pages 
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Final
 
@@ -22,6 +22,9 @@ from streams.stage import UtcClock
 log = structlog.get_logger()
 
 ORIGIN: Final = "api"
+
+#: Stands for the ward of those of whom none is known.
+NO_WARD: Final = "no ward named"
 
 #: Looks that may wait: 1 kB each, and an hour of a busy day without Kafka.
 MAX_WAITING: Final = 10_000
@@ -72,6 +75,12 @@ class LookAudit:
     def at_alert(self, actor: str, alert_id: str) -> None:
         """Note a look at an alert, likewise."""
         self._note(actor, alert_id, CareScope.ALERT, "")
+
+    def at_wards(self, actor: str, ward_ids: Iterable[str]) -> None:
+        """Note a look at lists of wards' patients or alerts, likewise; each ward once."""
+        for ward_id in {ward_id or NO_WARD for ward_id in ward_ids}:
+            about = subject_id(scope=CareScope.WARD, subject=ward_id)
+            self._note(actor, about, CareScope.WARD, ward_id)
 
     async def run(self) -> None:
         """Write what is noted until cancelled."""

@@ -148,6 +148,7 @@ def _told(services: Services, changes: EventLog, caller: Caller, change: Change)
     case = services.book.book.cases.get(change.changed_id)
     if case is None or not caller.token.sees(case.alert.site_id, case.alert.ward_id):
         return ""
+    services.looks.at_wards(caller.name, [case.alert.ward_id])
     return _event("alert", alert_row(case, services).model_dump_json(), name)
 
 

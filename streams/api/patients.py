@@ -132,6 +132,7 @@ def ward_routes(services: Services) -> APIRouter:
             everybody = await services.wards.ward(ward_id, order, max(total, 1), 0)
             theirs = [row for row in everybody if caller.token.sees(row.site_id, row.ward_id)]
             total, rows = len(theirs), theirs[offset : offset + limit]
+        services.looks.at_wards(caller.name, [ward_id])
         return WorklistView(
             ward_id=ward_id,
             order=order,

@@ -1,6 +1,6 @@
 """What the read API works with, as ports: tests give fakes, :mod:`streams.api.running` the real parts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -80,6 +80,9 @@ class Looks(Protocol):
     def at_alert(self, actor: str, alert_id: str) -> None:
         """Note a look at an alert, likewise."""
 
+    def at_wards(self, actor: str, ward_ids: Iterable[str]) -> None:
+        """Note a look at lists of wards' patients or alerts, likewise."""
+
 
 class Explains(Protocol):
     """Finds what of an ECG an answer rests on: :class:`streams.api.salience.Salience`."""
@@ -122,6 +125,5 @@ class Services:
 
     def cases_of(self, identifiers: Sequence[str]) -> list[AlertCase]:
         """All alerts of one patient, by any identifier, the oldest first."""
-        named = frozenset(identifiers)
-        found = [case for case in self.book.book.cases.values() if case.alert.patient_id in named]
+        found = [case for each in identifiers for case in self.book.book.cases_of(each)]
         return sorted(found, key=lambda case: (case.raised_at, case.alert.alert_id))

@@ -163,6 +163,9 @@ async def test_each_look_is_noted_with_who_looked(place: Hospital) -> None:
     await get(place, f"/v1/alerts/{ALERT.alert_id}")
     assert place.looks.patients == [("viewer", PATIENT)] * 3
     assert place.looks.alerts == [("viewer", ALERT.alert_id)]
+    await get(place, "/v1/alerts")
+    await get(place, "/v1/wards/W2/worklist", "clinician")
+    assert place.looks.wards == [("viewer", "W1"), ("viewer", "W2"), ("clinician", "W2")]
 
 
 async def test_what_is_away_is_said_and_nothing_is_made_up(place: Hospital) -> None:

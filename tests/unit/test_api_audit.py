@@ -60,7 +60,9 @@ async def test_looks_are_acts_under_the_name_of_who_looked(desk: Desk) -> None:
     async with desk.running():
         desk.audit.at_patient("nurse", PATIENT)
         desk.audit.at_alert("nurse", ALERT.alert_id)
-    patient, alert = desk.log.acts
+        desk.audit.at_wards("nurse", ["W1", "", "W1"])
+    patient, alert, *wards = desk.log.acts
+    assert {(act.scope, act.subject) for act in wards} == {("WARD", "W1"), ("WARD", "no ward named")}
     assert (patient.verb, patient.scope, patient.subject) == (CareVerb.VIEWED, CareScope.PATIENT, PATIENT)
     assert patient.alert_id == subject_id(scope="PATIENT", subject=PATIENT)
     assert (alert.scope, alert.alert_id, alert.actor) == (CareScope.ALERT, ALERT.alert_id, "nurse")
