@@ -10,6 +10,8 @@ from typing import Final, Self
 
 import structlog
 
+from schemas.errors import RetriableError
+
 log = structlog.get_logger()
 
 #: An ecg_id's 16 bytes; text would take twice as many and an index over it as much again.
@@ -24,6 +26,12 @@ CREATE TABLE IF NOT EXISTS orderly (ended INTEGER PRIMARY KEY);
 
 #: Longest wait for another gateway that writes to the same file, s; each write takes a millisecond.
 _BUSY_S: Final = 5.0
+
+
+class NotesUnusableError(RetriableError):
+    """The notes cannot be used at this moment, through no fault of theirs."""
+
+    code = "NOTES_UNUSABLE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +55,26 @@ class RepeatNotes:
 
     Everything that is noted together is in the file together or not at all, so after a kill the ids are those
     up to the offsets. Noting twice is as once.
+
+    Parameters
+    ----------
+    busy_s : float
+        Longest wait for another process that writes to it, s.
+
+    Raises
+    ------
+    NotesUnusableError
+        When the file cannot be opened or written, or another process holds it.
     """
 
-    def __init__(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, file: Path, busy_s: float = _BUSY_S) -> None:
         try:
-            self._opened = _open(file)
-        except sqlite3.DatabaseError:
-            log.warning("repeat_notes_damaged", then="they are read anew from Kafka")
-            for damaged in file.parent.glob(f"{file.name}*"):
-                damaged.unlink()
-            self._opened = _open(file)
+            self._opened = _opened_anew_if_damaged(file, busy_s)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise NotesUnusableError(
+                f"{file} cannot be used ({error}); DIASTOLE_HOME must be a folder that this user can write "
+                "to, with free space, of which no other gateway makes use"
+            ) from None
 
     def __enter__(self) -> Self:
         return self
@@ -116,13 +133,29 @@ class RepeatNotes:
             self._opened.execute("INSERT OR REPLACE INTO orderly VALUES (1)")
 
 
-def _open(file: Path) -> sqlite3.Connection:
-    opened = sqlite3.connect(file, timeout=_BUSY_S)
+def _opened_anew_if_damaged(file: Path, busy_s: float) -> sqlite3.Connection:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _open(file, busy_s)
+    except sqlite3.OperationalError:  # locked, full, not ours to write: nothing is wrong with the file itself
+        raise
+    except sqlite3.DatabaseError:
+        log.warning("repeat_notes_damaged", then="they are read anew from Kafka")
+        for damaged in file.parent.glob(f"{file.name}*"):
+            damaged.unlink()
+        return _open(file, busy_s)
+
+
+def _open(file: Path, busy_s: float) -> sqlite3.Connection:
+    opened = sqlite3.connect(file, timeout=busy_s)
     try:
         opened.execute("PRAGMA journal_mode = WAL")
         # A power cut may cost the last notes, never their consistency; they are read again from Kafka.
         opened.execute("PRAGMA synchronous = NORMAL")
         opened.executescript(_SCHEMA)
+        ((verdict,),) = opened.execute("PRAGMA quick_check(1)")
+        if verdict != "ok":
+            raise sqlite3.DatabaseError("damaged")
     except sqlite3.DatabaseError:
         opened.close()
         raise

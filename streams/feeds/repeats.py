@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -15,8 +15,9 @@ from schemas.codec import Codec
 from schemas.errors import PoisonError, RetriableError
 from streams.feeds.producer import BrokerUnavailableError
 from streams.feeds.recorded_log import CatchingUp, RecordedLog, key_of
-from streams.feeds.repeat_notes import Key, RepeatNotes
+from streams.feeds.repeat_notes import Key, NotesUnusableError, RepeatNotes
 from streams.stage import UtcClock, utc_now
+from streams.topology import ECG_RECORDED
 
 log = structlog.get_logger()
 
@@ -32,6 +33,20 @@ class FollowsLog(Protocol):
 
     def require_following(self) -> None:
         """Return while it notes what comes; raises RetriableError otherwise."""
+
+    async def until_ended(self) -> None:
+        """Return when it notes nothing more."""
+        ...
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether Kafka answered within the last seconds."""
+        ...
+
+    @property
+    def n_begun(self) -> int:
+        """How often the notes were begun anew since it started."""
+        ...
 
     async def catch_up(self) -> None:
         """Return once everything is noted that was on the log when this was called."""
@@ -51,6 +66,7 @@ class RepeatsIndex:
         self._now = now
         self._unclear: set[Key] = set()
         self._held: dict[Key, _Queue] = {}
+        self._n_begun = recorded.n_begun
 
     @asynccontextmanager
     async def claim(self, ecg_id: str) -> AsyncIterator[bool]:
@@ -62,10 +78,8 @@ class RepeatsIndex:
         key = key_of(ecg_id)
         async with self._holding(key):
             self._recorded.require_following()
-            if key in self._unclear:
-                await self._recorded.catch_up()
-                self._unclear.discard(key)
-            if key in self._notes:
+            await self._make_clear(key)
+            if self._is_noted(key):
                 yield True
                 return
             try:
@@ -77,6 +91,18 @@ class RepeatsIndex:
                 raise
             self._note(key)
 
+    async def until_over(self) -> NoReturn:
+        """Wait until what others write is not learnt of any more; only a fresh process helps then.
+
+        Raises
+        ------
+        RetriableError
+            Then.
+        """
+        await self._recorded.until_ended()
+        self._recorded.require_following()
+        raise AssertionError("it ended and goes on")
+
     @property
     def is_following(self) -> bool:
         """Whether what others write is still learnt of; if not, only a fresh process helps."""
@@ -87,9 +113,32 @@ class RepeatsIndex:
         return True
 
     @property
+    def held_up_by(self) -> str | None:
+        """Code of what keeps it from answering at this moment; None when nothing does."""
+        return None if self._recorded.is_answered else BrokerUnavailableError.code
+
+    @property
     def n_unclear(self) -> int:
         """Ids of which it is not known whether they arrived."""
         return len(self._unclear)
+
+    async def _make_clear(self, key: Key) -> None:
+        """Look at the log where the notes cannot know: an unclear send, or a log that is read anew."""
+        n_begun = self._recorded.n_begun
+        if key not in self._unclear and n_begun == self._n_begun:
+            return
+        await self._recorded.catch_up()
+        self._unclear.discard(key)
+        self._n_begun = max(n_begun, self._n_begun)
+
+    def _is_noted(self, key: Key) -> bool:
+        try:
+            return key in self._notes
+        except sqlite3.DatabaseError as error:
+            raise NotesUnusableError(
+                f"what was noted of {ECG_RECORDED} cannot be read ({type(error).__name__}); "
+                "look at the disk of DIASTOLE_HOME, then start this feed again"
+            ) from None
 
     def _note(self, key: Key) -> None:
         try:
@@ -145,6 +194,8 @@ async def open_repeats(
     ------
     BrokerUnavailableError
         When no broker answers.
+    NotesUnusableError
+        When the notes cannot be opened at this moment.
     ConfigurationError
         When there is no such topic.
     """

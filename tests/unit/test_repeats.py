@@ -2,6 +2,7 @@ import asyncio
 import sqlite3
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.errors import RetriableError
 from streams.feeds.recorded_log import key_of
 from streams.feeds.refusal import FeedRefusedError
-from streams.feeds.repeat_notes import ReadUpTo, RepeatNotes
+from streams.feeds.repeat_notes import NotesUnusableError, ReadUpTo, RepeatNotes
 from streams.feeds.repeats import RepeatsIndex
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -29,13 +30,17 @@ class FakeLog:
     def __init__(self, notes: RepeatNotes) -> None:
         self.on_it: list[str] = []
         self.n_caught_up = 0
+        self.n_begun = 0
+        self.is_answered = True
         self._notes = notes
-
-        self.ended = False
+        self.end = asyncio.Event()
 
     def require_following(self) -> None:
-        if self.ended:
+        if self.end.is_set():
             raise RetriableError("ended")
+
+    async def until_ended(self) -> None:
+        await self.end.wait()
 
     async def catch_up(self) -> None:
         await asyncio.sleep(0)
@@ -166,11 +171,75 @@ async def test_every_id_is_written_once_whatever_goes_wrong(sends: list[tuple[in
 
 async def test_an_index_that_learns_no_more_answers_no_more(index: RepeatsIndex, recorded: FakeLog) -> None:
     assert index.is_following
-    recorded.ended = True
+    recorded.end.set()
     assert not index.is_following
     with pytest.raises(RetriableError):
         async with index.claim(named(1)):
             raise AssertionError("unreachable")
+
+
+async def test_its_end_is_told_to_whoever_waits_for_it(index: RepeatsIndex, recorded: FakeLog) -> None:
+    waiting = asyncio.create_task(index.until_over())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    recorded.end.set()
+    with pytest.raises(RetriableError):
+        await asyncio.wait_for(waiting, 10.0)
+
+
+async def test_a_log_begun_anew_is_read_to_its_end_before_anybody_is_answered(
+    index: RepeatsIndex, recorded: FakeLog
+) -> None:
+    recorded.on_it = [named(1)]
+    recorded.n_begun = 1
+    async with index.claim(named(1)) as is_there:
+        assert is_there
+    async with index.claim(named(2)) as is_there:
+        assert not is_there
+    assert recorded.n_caught_up == 1
+
+
+async def test_it_says_what_holds_it_up(index: RepeatsIndex, recorded: FakeLog) -> None:
+    assert index.held_up_by is None
+    recorded.is_answered = False
+    assert index.held_up_by == "BROKER_UNAVAILABLE"
+
+
+async def test_notes_that_cannot_be_read_are_a_reason_to_come_again(
+    notes: RepeatNotes, index: RepeatsIndex
+) -> None:
+    notes._opened.execute("DROP TABLE ids")
+    with pytest.raises(NotesUnusableError, match="DIASTOLE_HOME"):
+        async with index.claim(named(1)):
+            raise AssertionError("unreachable")
+    assert index.n_unclear == 0
+
+
+def test_notes_that_another_holds_are_waited_for_and_stay(tmp_path: Path) -> None:
+    file = tmp_path / "repeats.sqlite"
+    with RepeatNotes(file) as notes:
+        notes.note([(key_of(named(1)), AT_S)])
+    (tmp_path / "blocked").write_text("a file, no folder")
+    with pytest.raises(NotesUnusableError, match="DIASTOLE_HOME"):
+        RepeatNotes(tmp_path / "blocked" / "repeats.sqlite")
+    with closing(sqlite3.connect(file, isolation_level=None)) as holder:
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(NotesUnusableError, match="no other gateway"):
+            RepeatNotes(file, busy_s=0.01)
+    with RepeatNotes(file) as notes:
+        assert key_of(named(1)) in notes
+
+
+def test_a_file_damaged_within_is_begun_anew(tmp_path: Path) -> None:
+    file = tmp_path / "repeats.sqlite"
+    with RepeatNotes(file) as notes:
+        notes.note((key_of(named(number)), AT_S) for number in range(2000))
+    content = bytearray(file.read_bytes())
+    content[4096 * 4 : 4096 * 8] = b"\x5a" * (4096 * 4)
+    file.write_bytes(content)
+    with RepeatNotes(file) as notes:
+        assert len(notes) == 0
 
 
 def test_notes_are_there_after_a_kill_as_far_as_they_were_read(tmp_path: Path) -> None:
