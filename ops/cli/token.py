@@ -27,7 +27,8 @@ def new(
         typer.Option(help="feed delivers ECGs, operator works on the quarantine; repeatable. Default feed."),
     ] = None,
     site: Annotated[
-        list[str] | None, typer.Option(help="Deliver for this site alone; repeatable. Default any site.")
+        list[str] | None,
+        typer.Option(help="For this site alone, to deliver or to see; repeatable. Default any."),
     ] = None,
     tokens: Annotated[
         Path | None, typer.Option("--file", help="TOML file of the tokens; default DIASTOLE_FEED_TOKENS.")

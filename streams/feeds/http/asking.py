@@ -1,5 +1,6 @@
 """Who asks, and what they say beside the ECG: the token, and what query, headers or form add."""
 
+import ipaddress
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Final
@@ -16,6 +17,9 @@ from streams.feeds.readers.options import ReadOptions
 #: identifier is better sent as a header or field: proxies write addresses into their logs.
 SAID: Final = ("patient_id", "site", "ward", "timezone", "acquired_at", "urgency")
 
+#: What proxies add to a request that they pass on.
+_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+
 
 def require_token(request: Request, tokens: Tokens | None, role: Role) -> Token:
     """Return whose request it is.
@@ -23,12 +27,11 @@ def require_token(request: Request, tokens: Tokens | None, role: Role) -> Token:
     Raises
     ------
     ProblemError
-        401 without a known token, 403 when it does not allow this.
+        401 without a known token, 403 when it does not allow this; without tokens 403 for whoever is not a
+        program on this machine.
     """
     if tokens is None:
-        # A page in a browser on this machine may send here too; it cannot leave its origin unsaid.
-        if "origin" in request.headers:
-            raise ProblemError(403, "FORBIDDEN", "requests of web pages need a token (DIASTOLE_FEED_TOKENS)")
+        _require_local(request)
         return LOOPBACK
     scheme, _, presented = request.headers.get("authorization", "").partition(" ")
     token = tokens.bearer(presented.strip()) if scheme.lower() == "bearer" else None
@@ -41,6 +44,37 @@ def require_token(request: Request, tokens: Tokens | None, role: Role) -> Token:
     if role not in token.roles:
         raise ProblemError(403, "FORBIDDEN", f"this token has not the role {role}; use one that has")
     return token
+
+
+def _require_local(request: Request) -> None:
+    """Refuse what did not begin on this machine, although it comes from there."""
+    if any(name in request.headers for name in _FORWARDED):
+        raise ProblemError(
+            403, "FORBIDDEN", "what a proxy passes on needs a token; set DIASTOLE_FEED_TOKENS for the feed"
+        )
+    # A page in a browser on this machine may send here too. It cannot leave its origin unsaid, nor, where it
+    # reads from a name that its owner lets point here, that name.
+    if "origin" in request.headers or not is_loopback(_host(request.headers.get("host", ""))):
+        raise ProblemError(
+            403,
+            "FORBIDDEN",
+            "without tokens the feed is for programs on this machine, asked at 127.0.0.1 or localhost; "
+            "set DIASTOLE_FEED_TOKENS for others",
+        )
+
+
+def _host(written: str) -> str:
+    if written.startswith("["):
+        return written[1:].partition("]")[0]
+    return written.partition(":")[0]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as an address or a name, can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def options_of(request: Request, fields: Mapping[str, str], token: Token, zone: tzinfo) -> ReadOptions:
