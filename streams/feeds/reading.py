@@ -220,6 +220,11 @@ class ReadingPool:
         for _ in range(self._n_processes - 1):
             self._keep_up(self._provide())
 
+    async def all_ready(self) -> None:
+        """Wait until no reader is being started or replaced any more."""
+        while self._upkeep:
+            await asyncio.wait(tuple(self._upkeep))
+
     async def close(self) -> None:
         """End all readers; what they are reading raises ReadingClosedError."""
         self._is_closed = True
