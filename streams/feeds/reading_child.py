@@ -1,4 +1,4 @@
-"""One reader process, from the side that asks it: started clean, asked one thing at a time, ended for good."""
+"""One reader process, from the side that asks it: started clean, asked one thing at a time, ended at once."""
 
 import asyncio
 import os
