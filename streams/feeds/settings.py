@@ -24,10 +24,10 @@ class FeedSettings(BaseSettings):
     """A larger delivery is refused, bytes; what is refused must fit into quarantine."""
 
     read_timeout_s: float = Field(default=2.0, gt=0, le=60)
-    """A delivery that takes longer to read is refused, s."""
+    """A delivery that takes longer to read is refused, seconds of a processor; of the clock, four times that."""
 
     read_memory_mb: int = Field(default=256, ge=64)
-    """A delivery that takes more memory to read is refused, MiB."""
+    """A delivery that takes more memory to read, beyond what readers need at rest, is refused, MiB."""
 
     max_swollen_bytes: int = Field(default=64 * 2**20, ge=2**20)
     """Anything in a delivery that is larger than this once decompressed is refused, bytes."""
@@ -42,7 +42,7 @@ class FeedSettings(BaseSettings):
     """XML with more elements is refused."""
 
     readers: int = Field(default=2, ge=1, le=64)
-    """Processes that read deliveries, each one at a time."""
+    """Deliveries read at a time, each in a process of some 110 MB; one more process stands ready."""
 
     ack_budget_s: float = Field(default=30.0, gt=0, le=300)
     """Longest time a sender waits for Kafka before it is told to send again later, s."""
