@@ -24,7 +24,7 @@ class FeedSettings(BaseSettings):
     """A larger delivery is refused, bytes; what is refused must fit into quarantine."""
 
     read_timeout_s: float = Field(default=2.0, gt=0, le=60)
-    """A delivery that takes longer to read is refused, seconds of a processor; of the clock, four times that."""
+    """A delivery that takes longer to read is refused, s of processor time; four times that by the clock."""
 
     read_memory_mb: int = Field(default=256, ge=64)
     """A delivery that takes more memory to read, beyond what readers need at rest, is refused, MiB."""
