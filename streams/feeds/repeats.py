@@ -67,6 +67,8 @@ class RepeatsIndex:
         self._unclear: set[Key] = set()
         self._held: dict[Key, _Queue] = {}
         self._n_begun = recorded.n_begun
+        self._broken: NotesUnusableError | None = None
+        self._broke = asyncio.Event()
 
     @asynccontextmanager
     async def claim(self, ecg_id: str) -> AsyncIterator[bool]:
@@ -77,7 +79,7 @@ class RepeatsIndex:
         """
         key = key_of(ecg_id)
         async with self._holding(key):
-            self._recorded.require_following()
+            self._require_following()
             await self._make_clear(key)
             if self._is_noted(key):
                 yield True
@@ -99,15 +101,20 @@ class RepeatsIndex:
         RetriableError
             Then.
         """
-        await self._recorded.until_ended()
-        self._recorded.require_following()
+        ends = [asyncio.create_task(end) for end in (self._recorded.until_ended(), self._until_broken())]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+        self._require_following()
         raise AssertionError("it ended and goes on")
 
     @property
     def is_following(self) -> bool:
         """Whether what others write is still learnt of; if not, only a fresh process helps."""
         try:
-            self._recorded.require_following()
+            self._require_following()
         except RetriableError:
             return False
         return True
@@ -131,21 +138,43 @@ class RepeatsIndex:
         self._unclear.discard(key)
         self._n_begun = max(n_begun, self._n_begun)
 
+    def _require_following(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+        self._recorded.require_following()
+
+    async def _until_broken(self) -> None:
+        await self._broke.wait()
+
     def _is_noted(self, key: Key) -> bool:
         try:
             return key in self._notes
         except sqlite3.DatabaseError as error:
-            raise NotesUnusableError(
-                f"what was noted of {ECG_RECORDED} cannot be read ({type(error).__name__}); "
-                "look at the disk of DIASTOLE_HOME, then start this feed again"
-            ) from None
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: sqlite3.DatabaseError) -> NotesUnusableError:
+        """Say why the notes do not serve; damaged ones never will, and are begun anew by a fresh process."""
+        is_passing = isinstance(error, sqlite3.OperationalError)
+        then = (
+            "look at the disk of DIASTOLE_HOME"
+            if is_passing
+            else "start this feed again, it begins them anew"
+        )
+        unusable = NotesUnusableError(
+            f"what was noted of {ECG_RECORDED} cannot be used ({type(error).__name__}); {then}"
+        )
+        if not is_passing:
+            self._broken = unusable
+            self._broke.set()
+        return unusable
 
     def _note(self, key: Key) -> None:
         try:
             self._notes.note([(key, int(self._now().timestamp()))])
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             # It is on the log; with a full disk that is asked instead.
             self._unclear.add(key)
+            self._unusable(error)
             log.warning("repeat_not_noted", reason=type(error).__name__, then="free space in DIASTOLE_HOME")
 
     @asynccontextmanager
@@ -211,10 +240,18 @@ async def open_repeats(
             index = RepeatsIndex(notes, recorded, now)
             log.info("repeats_known", ecgs=len(notes))
             yield index
-            if not index.n_unclear:
-                notes.end_in_order()
+            if not index.n_unclear and index.is_following:
+                _end_in_order(notes)
         finally:
             await recorded.close()
+
+
+def _end_in_order(notes: RepeatNotes) -> None:
+    try:
+        notes.end_in_order()
+    except sqlite3.DatabaseError as error:
+        # The next start then looks at the log once more, as after a kill.
+        log.warning("end_not_noted", reason=type(error).__name__, then="look at the disk of DIASTOLE_HOME")
 
 
 async def _start(recorded: RecordedLog, bootstrap: str) -> None:

@@ -215,6 +215,27 @@ async def test_notes_that_cannot_be_read_are_a_reason_to_come_again(
     assert index.n_unclear == 0
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_damaged_notes_end_it_and_lose_no_send(
+    notes: RepeatNotes, recorded: FakeLog, index: RepeatsIndex, *, is_there: bool
+) -> None:
+    """They are found damaged before a send, or after it; a fresh process begins them anew."""
+    waiting = asyncio.create_task(index.until_over())
+    if is_there:
+        async with index.claim(named(1)) as there:
+            assert not there
+            notes._opened.close()  # sqlite3.ProgrammingError from now on: no matter of the disk
+    else:
+        notes._opened.close()
+    for _ in range(2):
+        with pytest.raises(NotesUnusableError, match="start this feed again"):
+            async with index.claim(named(2)):
+                raise AssertionError("unreachable")
+    assert not index.is_following
+    with pytest.raises(NotesUnusableError):
+        await asyncio.wait_for(waiting, 10.0)
+
+
 def test_notes_that_another_holds_are_waited_for_and_stay(tmp_path: Path) -> None:
     file = tmp_path / "repeats.sqlite"
     with RepeatNotes(file) as notes:
