@@ -428,12 +428,13 @@ async def served(
     stop: asyncio.Event,
     patience_s: float = DEADLINE_S,
     certificate: Certificate | None = None,
+    drain_budget_s: float = DEADLINE_S,
 ) -> AsyncIterator[tuple[str, int]]:
     room = bodies.BodyRoom(MAX_BYTES, chunk_s=patience_s)
     app = build_app(gateway, tokens=None, max_bytes=MAX_BYTES, zone=UTC, room=room)
     listening = serving.listen(Address(host="127.0.0.1", port=0))
     host, port = listening.getsockname()[:2]
-    serving_it = serve_http(app, listening, stop, DEADLINE_S, certificate, head_s=patience_s)
+    serving_it = serve_http(app, listening, stop, drain_budget_s, certificate, head_s=patience_s)
     running = asyncio.create_task(serving_it)
     try:
         yield host, port
@@ -465,6 +466,27 @@ async def test_a_stop_lets_what_is_under_way_end_and_takes_nothing_new() -> None
                 await asyncio.sleep(0.01)
         gateway.may_answer.set()
         assert (await under_way).status_code == 201
+
+
+async def test_who_waits_when_the_feed_ends_is_told_to_send_it_again() -> None:
+    gateway, stop = FakeGateway(), asyncio.Event()
+    gateway.may_answer.clear()
+    with capture_logs() as logged:
+        async with (
+            served(gateway, stop, drain_budget_s=1.0) as (host, port),
+            httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=DEADLINE_S) as client,
+        ):
+            under_way = asyncio.create_task(client.post("/v1/ecgs", content=b"x"))
+            async with asyncio.timeout(DEADLINE_S):
+                while True:
+                    if gateway.deliveries:
+                        break
+                    await asyncio.sleep(0.01)
+            stop.set()
+            told = await under_way
+    assert (told.status_code, told.json()["code"]) == (503, "ENDING")
+    assert "retry-after" in told.headers
+    assert "http_request_failed" not in {line["event"] for line in logged}
 
 
 async def test_a_sender_that_dawdles_is_sent_away() -> None:

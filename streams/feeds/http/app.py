@@ -1,5 +1,6 @@
 """``POST /v1/ecgs``: any of the formats in, an acknowledgement out once Kafka has it."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import tzinfo
 from typing import Any, Final
@@ -131,11 +132,15 @@ def build_app(
     @app.post("/v1/ecgs", summary="Deliver one ECG", openapi_extra=_DESCRIBED)
     async def deliver(request: Request) -> Response:
         token = require_token(request, tokens, Role.FEED)
-        async with bodies.read(request) as body:
-            options = options_of(request, body.fields, token, zone)
-            origin = Origin(feed=FEED, source=token.name, site_id=options.site_id)
-            delivery = Delivery(document=body.document, origin=origin, received_at=now(), options=options)
-            return _told(await gateway.admit(delivery))
+        try:
+            async with bodies.read(request) as body:
+                options = options_of(request, body.fields, token, zone)
+                origin = Origin(feed=FEED, source=token.name, site_id=options.site_id)
+                delivery = Delivery(document=body.document, origin=origin, received_at=now(), options=options)
+                return _told(await gateway.admit(delivery))
+        except asyncio.CancelledError:
+            # Nobody but the server cuts a request: when it ends, and has waited as long as it may.
+            return problem(503, "ENDING", "this feed ends; send it again later, it is written once")
 
     @app.get("/healthz", summary="Whether the process does its work; 503: start it again")
     async def healthz() -> Response:

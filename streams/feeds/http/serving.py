@@ -173,11 +173,12 @@ def _config(
 
 
 class _TypesAlone(logging.Filter):
-    """Says in our log which error a request ended with, and where; its text may quote a patient."""
+    """Says in our log what uvicorn says; of an error type and place, since its text may quote a patient."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.exc_info or record.exc_info[1] is None:
-            return True
+            log.warning("http_server", said=record.getMessage())
+            return False
         error, trace = record.exc_info[1], record.exc_info[2]
         frames = traceback.extract_tb(trace)
         at = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
