@@ -127,6 +127,8 @@ async def test_several_files_are_one_document_with_its_companions() -> None:
         (MULTIPART, b"nothing"),
         (MULTIPART, b"--x\r\n" + DISPOSITION + b'name="f"; filename="a"\r\n\r\nhalf'),
         (MULTIPART, b"--x\r\n" + DISPOSITION + b'name="site"\r\n\r\nn\r\n--x--\r\n'),
+        (MULTIPART, (b"--x\r\n" + DISPOSITION + b'name="f"; filename="a"\r\n\r\nn\r\n') * 2 + b"--x--\r\n"),
+        (MULTIPART, (b"--x\r\n" + DISPOSITION + b'name="site"\r\n\r\nn\r\n') * 2 + b"--x--\r\n"),
     ],
 )
 async def test_a_multipart_body_that_is_none_is_not_delivered(content_type: str, body: bytes) -> None:
@@ -173,6 +175,26 @@ async def test_what_cannot_be_understood_is_said_without_repeating_it(said: dict
     assert told.status_code == 400
     assert not any(text in told.text for text in said.values())
     assert gateway.deliveries == []
+
+
+async def test_a_patient_that_is_said_twice_and_differently_is_nobody() -> None:
+    gateway = FakeGateway()
+    async with client_of(gateway) as client:
+        for query, header, form in (("a", "b", "a"), ("a", "", "b"), ("", "a", "b")):
+            told = await client.post(
+                "/v1/ecgs",
+                files={"file": ("x.dcm", b"x")},
+                data={"patient_id": form},
+                params={"patient_id": query},
+                headers={"X-Diastole-Patient-Id": header},
+            )
+            assert (told.status_code, told.json()["code"]) == (400, "CONTRADICTION")
+        told = await client.post("/v1/ecgs?patient_id=a&patient_id=b", content=b"x")
+        assert (told.status_code, told.json()["code"]) == (400, "CONTRADICTION")
+        assert gateway.deliveries == []
+        said = {"X-Diastole-Patient-Id": "a "}
+        assert (await client.post("/v1/ecgs?patient_id=a", content=b"x", headers=said)).status_code == 201
+    assert gateway.deliveries[0].options.expected_patient_id == "a"
 
 
 @pytest.mark.parametrize("is_announced", [True, False])

@@ -78,14 +78,14 @@ def is_loopback(host: str) -> bool:
 
 
 def options_of(request: Request, fields: Mapping[str, str], token: Token, zone: tzinfo) -> ReadOptions:
-    """Read what the request says beside the ECG; a form field goes before a header, that before the query.
+    """Read what the request says beside the ECG, as form field, header or in its address.
 
     The patient named is the one expected: an ECG that names somebody else is refused.
 
     Raises
     ------
     ProblemError
-        400 when something cannot be read, 403 when the site is not one of the token's.
+        400 when something cannot be read, or is said twice and differently, 403 when the site is not one of the token's.
     """
     said = {name: _said(name, request, fields) for name in SAID}
     zone = _zone(said["timezone"], zone)
@@ -101,8 +101,12 @@ def options_of(request: Request, fields: Mapping[str, str], token: Token, zone: 
 
 def _said(name: str, request: Request, fields: Mapping[str, str]) -> str:
     header = f"x-diastole-{name.replace('_', '-')}"
-    found = fields.get(name) or request.headers.get(header) or request.query_params.get(name) or ""
-    return found.strip()
+    places = (fields.get(name, ""), *request.headers.getlist(header), *request.query_params.getlist(name))
+    found = {text.strip() for text in places} - {""}
+    if len(found) > 1:
+        # Which is right cannot be known, and a patient is not guessed.
+        raise ProblemError(400, "CONTRADICTION", f"{name} is said more than once, differently; say it once")
+    return found.pop() if found else ""
 
 
 def _site(site: str, token: Token) -> str:

@@ -217,9 +217,14 @@ class _Parts:
         named = options.get(b"filename")
         if named is not None:
             name = PurePosixPath(named.decode("utf-8", "replace").replace("\\", "/")).name
-            self.files[name or f"file{self._n_parts}"] = bytes(self._content)
+            name = name or f"file{self._n_parts}"
+            if name in self.files:
+                raise ProblemError(400, "BAD_BODY", "two files have one name; give each its own")
+            self.files[name] = bytes(self._content)
         elif len(self._content) <= _MAX_FIELD_BYTES:
             key = options.get(b"name", b"").decode("utf-8", "replace")
+            if key in self.fields:
+                raise ProblemError(400, "BAD_BODY", "two fields have one name; say each once")
             self.fields[key] = self._content.decode("utf-8", "replace").strip()
         else:
             raise ProblemError(400, "BAD_BODY", "a part without a file name is longer than a field may be")
