@@ -76,6 +76,7 @@ async def client_of(gateway: FakeGateway, tokens: Tokens | None = None) -> Async
         (REPEATED, 200, {"ecg_id": ECG_ID, "ending": "REPEATED"}),
         (REFUSED, 422, {"quarantine_id": QUARANTINE_ID, "code": "NO_PATIENT", "detail": "names no patient"}),
         (FeedBusyError("send it again"), 503, {"code": "FEED_BUSY", "detail": "send it again"}),
+        (ConfigurationError("register the schema"), 503, {"code": "CONFIGURATION"}),
     ],
 )
 async def test_each_ending_has_its_status(

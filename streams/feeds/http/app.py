@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from schemas.errors import RetriableError
+from schemas.errors import DiastoleError
 from streams.feeds.admission import Admission, Admits, Delivery, Ending, Origin
 from streams.feeds.http.asking import SAID, options_of, require_token
 from streams.feeds.http.bodies import BodyRoom
@@ -181,8 +181,9 @@ def _answer_errors(app: FastAPI) -> None:
     async def told(_: Request, error: ProblemError) -> Response:
         return problem(error.status, error.code, error.detail)
 
-    @app.exception_handler(RetriableError)
-    async def later(_: Request, error: RetriableError) -> Response:
+    @app.exception_handler(DiastoleError)
+    async def later(_: Request, error: DiastoleError) -> Response:
+        # What the operator must mend is no matter of the ECG either: it is taken once that is done.
         return problem(503, error.code, str(error))
 
     @app.exception_handler(RequestValidationError)

@@ -85,7 +85,8 @@ def options_of(request: Request, fields: Mapping[str, str], token: Token, zone: 
     Raises
     ------
     ProblemError
-        400 when something cannot be read, or is said twice and differently, 403 when the site is not one of the token's.
+        400 when something cannot be read, or is said twice and differently, 403 when the site is not one of
+        the token's.
     """
     said = {name: _said(name, request, fields) for name in SAID}
     zone = _zone(said["timezone"], zone)
