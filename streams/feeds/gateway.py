@@ -35,7 +35,7 @@ from streams.stage import UtcClock, utc_now
 log = structlog.get_logger()
 
 ACCEPTED: Final = "accepted: Kafka has it; nothing more to do"
-REPEATED: Final = "it was delivered before and is in Kafka once; nothing more to do"
+REPEATED: Final = "it was delivered before and is in Kafka once, as it came then; nothing more to do"
 
 #: Refuses an ECG that cannot be true, by FeedRefusedError; what it takes only with a remark, it says.
 Judges = Callable[[EcgRecorded, datetime], tuple[str, ...]]
