@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import ConfigurationError
@@ -63,6 +63,12 @@ class FeedSettings(BaseSettings):
 
     report_every_s: float = Field(default=30.0, gt=0, le=3600)
     """How often a feed writes how its sources are doing, s."""
+
+    @field_validator("key_file", "tokens", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, given: Any) -> Any:
+        # An empty path would be the working folder; VARIABLE= is how an environment file leaves one out.
+        return None if isinstance(given, str) and not given.strip() else given
 
     def limits(self) -> ReadLimits:
         """Bounds of reading one delivery."""
