@@ -300,12 +300,88 @@ def test_ids_leave_with_the_window(notes: RepeatNotes) -> None:
     assert key_of(named(2)) in notes
 
 
-def test_only_a_gateway_that_ended_in_order_left_nothing_on_its_way(notes: RepeatNotes) -> None:
-    assert not notes.begin(), "of the first one nothing is known"
-    assert not notes.begin(), "this one was killed"
+def began(file: Path) -> tuple[RepeatNotes, bool]:
+    """Open notes as a process of its own does, which :func:`killed` kills."""
+    notes = RepeatNotes(file)
+    return notes, notes.begin()
+
+
+def killed(notes: RepeatNotes) -> None:
+    """Leave as a process that is killed: its files are closed, nothing is said."""
+    notes.__exit__(None, None, None)
+
+
+def ended(notes: RepeatNotes) -> None:
     notes.end_in_order()
-    assert notes.begin()
-    assert not notes.begin()
+    killed(notes)
+
+
+def test_only_a_gateway_that_ended_in_order_left_nothing_on_its_way(tmp_path: Path) -> None:
+    told = []
+    for leave in (killed, ended, ended, killed, ended):
+        notes, is_clear = began(tmp_path / "repeats.sqlite")
+        told.append(is_clear)
+        leave(notes)
+    assert told == [False, False, True, True, False], "of what ran before the first one nothing is known"
+
+
+@pytest.mark.parametrize("ends_last", [True, False])
+def test_the_orderly_end_of_one_gateway_does_not_count_for_another_on_the_same_notes(
+    tmp_path: Path, *, ends_last: bool
+) -> None:
+    file = tmp_path / "repeats.sqlite"
+    ended(began(file)[0])
+    (one, is_clear), (other, is_clear_beside) = began(file), began(file)
+    assert (is_clear, is_clear_beside) == (True, False), "who runs beside it may be killed at any time"
+    for notes, leave in [(one, killed), (other, ended)] if ends_last else [(other, ended), (one, killed)]:
+        leave(notes)
+    third, is_clear = began(file)
+    assert not is_clear
+    ended(third)
+    fourth, is_clear = began(file)
+    assert is_clear, "the third looked at the log, and all have ended in order since"
+    ended(fourth)
+
+
+def test_one_that_was_killed_beside_others_is_remembered_until_nobody_runs(tmp_path: Path) -> None:
+    file = tmp_path / "repeats.sqlite"
+    ended(began(file)[0])
+    one, other = began(file)[0], began(file)[0]
+    killed(one)
+    again, is_clear = began(file)
+    assert not is_clear
+    ended(again)
+    ended(other)
+    last, is_clear = began(file)
+    assert not is_clear
+    ended(last)
+
+
+def test_a_gateway_that_finds_no_place_to_hold_says_so(tmp_path: Path) -> None:
+    (tmp_path / "repeats.lock").mkdir()
+    with (
+        RepeatNotes(tmp_path / "repeats.sqlite") as notes,
+        pytest.raises(NotesUnusableError, match="DIASTOLE_HOME"),
+    ):
+        notes.begin()
+
+
+def test_notes_of_an_older_version_are_begun_anew(tmp_path: Path) -> None:
+    file = tmp_path / "repeats.sqlite"
+    with closing(sqlite3.connect(file)) as older, older:
+        older.executescript(
+            "CREATE TABLE ids (id BLOB PRIMARY KEY, at_s INTEGER NOT NULL) WITHOUT ROWID;"
+            "CREATE TABLE read_up_to (partition INTEGER PRIMARY KEY, next_offset INTEGER, last_id BLOB);"
+            "CREATE TABLE orderly (ended INTEGER PRIMARY KEY);"
+            "INSERT INTO read_up_to VALUES (0, 7, x''); INSERT INTO orderly VALUES (1);"
+        )
+        older.execute("INSERT INTO ids VALUES (?, ?)", (key_of(named(1)), AT_S))
+    for n_noted in (0, 1):
+        with RepeatNotes(file) as notes:
+            assert len(notes) == n_noted
+            assert (notes.read_up_to() == {}) is (n_noted == 0)
+            assert not notes.begin(), "their last word counts for nothing"
+            notes.note([(key_of(named(1)), AT_S)], {0: ReadUpTo(next_offset=1)})
 
 
 async def test_a_full_disk_makes_the_log_answer(
