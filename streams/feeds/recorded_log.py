@@ -1,4 +1,7 @@
-"""Following ``ecg.recorded.v1``: every id on it is noted, and who asks is told when the end is reached."""
+"""Following ``ecg.recorded.v1``: every id on it is noted, and who asks is told when the end is reached.
+
+The key of each record is its patient's identifier, so that under whom an ECG is there is noted too.
+"""
 
 import asyncio
 import sqlite3
@@ -15,6 +18,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from schemas.codec import Codec
 from schemas.errors import ConfigurationError, DiastoleError, PoisonError, RetriableError
 from schemas.recorded import EcgRecorded
+from streams.feeds.filing import digest_of
 from streams.feeds.pulse import Pulse
 from streams.feeds.repeat_notes import Key, ReadUpTo, RepeatNotes
 from streams.stage import UtcClock
@@ -203,7 +207,11 @@ class RecordedLog:
     async def _take(self, tp: TopicPartition, records: Sequence[Any]) -> None:
         keys = [await self._key_of(record) for record in records]
         _require_same_log(self._known.pop(tp, None), records[0].offset, keys[0])
-        ids = [(key, record.timestamp // 1000) for key, record in zip(keys, records, strict=True) if key]
+        ids = [
+            (key, record.timestamp // 1000, digest_of(record.key) if record.key else b"")
+            for key, record in zip(keys, records, strict=True)
+            if key
+        ]
         self._notes.note(ids, {tp.partition: ReadUpTo(next_offset=records[-1].offset + 1, last_id=keys[-1])})
 
     async def _key_of(self, record: Any) -> Key:

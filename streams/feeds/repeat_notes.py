@@ -13,19 +13,23 @@ from typing import IO, Final, Self
 import structlog
 
 from schemas.errors import RetriableError
+from streams.feeds.filing import Filed
 
 log = structlog.get_logger()
 
 #: An ecg_id's 16 bytes; text would take twice as many and an index over it as much again.
 Key = bytes
 
+#: An id, its Unix time, s, and the digest of the patient under whom it is there, empty when not known.
+NotedId = tuple[Key, int, bytes]
+
 #: Number of the tables below, in the file's header. Notes under another one are begun anew.
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 #: ``running`` names the gateways that began and did not end in order; the empty one stands for those of which
 #: new notes know nothing.
 _TABLES: Final = (
-    "CREATE TABLE ids (id BLOB PRIMARY KEY, at_s INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE ids (id BLOB PRIMARY KEY, at_s INTEGER NOT NULL, patient BLOB NOT NULL) WITHOUT ROWID",
     """CREATE TABLE read_up_to (
         partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, last_id BLOB NOT NULL)""",
     "CREATE TABLE running (gateway BLOB PRIMARY KEY) WITHOUT ROWID",
@@ -104,18 +108,23 @@ class RepeatNotes:
         return int(n)
 
     def __contains__(self, key: Key) -> bool:
-        with closing(self._opened.execute("SELECT 1 FROM ids WHERE id = ?", (key,))) as found:
-            return found.fetchone() is not None
+        return self.find(key) is not None
+
+    def find(self, key: Key) -> Filed | None:
+        """Say what was noted of an id; None when nothing was."""
+        with closing(self._opened.execute("SELECT patient FROM ids WHERE id = ?", (key,))) as found:
+            row = found.fetchone()
+        return Filed(patient=row[0]) if row is not None else None
 
     def read_up_to(self) -> dict[int, ReadUpTo]:
         """How far each partition was read; empty when none was."""
         rows = self._opened.execute("SELECT partition, next_offset, last_id FROM read_up_to")
         return {partition: ReadUpTo(next_offset=offset, last_id=last) for partition, offset, last in rows}
 
-    def note(self, ids: Iterable[tuple[Key, int]], up_to: Mapping[int, ReadUpTo] | None = None) -> None:
-        """Note ids with their Unix times, s, and how far the log was read, in one transaction."""
+    def note(self, ids: Iterable[NotedId], up_to: Mapping[int, ReadUpTo] | None = None) -> None:
+        """Note ids and how far the log was read, in one transaction; of an id the first word stays."""
         with self._opened:
-            self._opened.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?)", ids)
+            self._opened.executemany("INSERT OR IGNORE INTO ids VALUES (?, ?, ?)", ids)
             self._opened.executemany(
                 "INSERT OR REPLACE INTO read_up_to VALUES (?, ?, ?)",
                 [(number, at.next_offset, at.last_id) for number, at in (up_to or {}).items()],

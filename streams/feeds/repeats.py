@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.codec import Codec
 from schemas.errors import PoisonError, RetriableError
+from streams.feeds.filing import Filed, digest_of
 from streams.feeds.producer import BrokerUnavailableError
 from streams.feeds.recorded_log import CatchingUp, RecordedLog, key_of
 from streams.feeds.repeat_notes import Key, NotesUnusableError, RepeatNotes
@@ -71,7 +72,7 @@ class RepeatsIndex:
         self._broke = asyncio.Event()
 
     @asynccontextmanager
-    async def claim(self, ecg_id: str) -> AsyncIterator[bool]:
+    async def claim(self, ecg_id: str, patient_id: str) -> AsyncIterator[Filed | None]:
         """Hold the id while the context lasts; see :meth:`streams.feeds.ports.KnowsRepeats.claim`.
 
         A PoisonError within means that nothing was sent; after any other, cancellation too, the next claim
@@ -81,17 +82,17 @@ class RepeatsIndex:
         async with self._holding(key):
             self._require_following()
             await self._make_clear(key)
-            if self._is_noted(key):
-                yield True
+            if (filed := self._find(key)) is not None:
+                yield filed
                 return
             try:
-                yield False
+                yield None
             except PoisonError:
                 raise
             except BaseException:
                 self._unclear.add(key)
                 raise
-            self._note(key)
+            self._note(key, digest_of(patient_id))
 
     async def until_over(self) -> NoReturn:
         """Wait until what others write is not learnt of any more; only a fresh process helps then.
@@ -146,9 +147,9 @@ class RepeatsIndex:
     async def _until_broken(self) -> None:
         await self._broke.wait()
 
-    def _is_noted(self, key: Key) -> bool:
+    def _find(self, key: Key) -> Filed | None:
         try:
-            return key in self._notes
+            return self._notes.find(key)
         except sqlite3.DatabaseError as error:
             raise self._unusable(error) from None
 
@@ -168,9 +169,9 @@ class RepeatsIndex:
             self._broke.set()
         return unusable
 
-    def _note(self, key: Key) -> None:
+    def _note(self, key: Key, patient: bytes) -> None:
         try:
-            self._notes.note([(key, int(self._now().timestamp()))])
+            self._notes.note([(key, int(self._now().timestamp()), patient)])
         except sqlite3.DatabaseError as error:
             # It is on the log; with a full disk that is asked instead.
             self._unclear.add(key)

@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import RetriableError
+from streams.feeds.filing import Filed, digest_of
 from streams.feeds.recorded_log import key_of
 from streams.feeds.refusal import FeedRefusedError
-from streams.feeds.repeat_notes import NotesUnusableError, ReadUpTo, RepeatNotes
+from streams.feeds.repeat_notes import NotedId, NotesUnusableError, ReadUpTo, RepeatNotes
 from streams.feeds.repeats import RepeatsIndex
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 AT_S = int(NOW.timestamp())
+PATIENT = "P-1"
+OF_PATIENT = digest_of(PATIENT)
 
 
 def named(number: int) -> str:
@@ -45,7 +48,7 @@ class FakeLog:
     async def catch_up(self) -> None:
         await asyncio.sleep(0)
         self.n_caught_up += 1
-        self._notes.note([(key_of(ecg_id), AT_S) for ecg_id in self.on_it])
+        self._notes.note([(key_of(ecg_id), AT_S, OF_PATIENT) for ecg_id in self.on_it])
 
 
 @pytest.fixture
@@ -65,13 +68,25 @@ def index(notes: RepeatNotes, recorded: FakeLog) -> RepeatsIndex:
 
 
 async def test_an_id_is_there_once_it_was_sent(index: RepeatsIndex, recorded: FakeLog) -> None:
-    async with index.claim(named(1)) as is_there:
+    async with index.claim(named(1), PATIENT) as is_there:
         assert not is_there
-    async with index.claim(named(1)) as is_there:
+    async with index.claim(named(1), PATIENT) as is_there:
         assert is_there
-    async with index.claim(named(2)) as is_there:
+    async with index.claim(named(2), PATIENT) as is_there:
         assert not is_there
     assert recorded.n_caught_up == 0, "what is clear needs no look at the log"
+
+
+async def test_under_whom_it_is_there_is_known(index: RepeatsIndex, notes: RepeatNotes) -> None:
+    async with index.claim(named(1), PATIENT):
+        pass
+    async with index.claim(named(1), "P-2") as filed:
+        assert filed == Filed(patient=OF_PATIENT)
+    notes.note([(key_of(named(1)), AT_S, digest_of("P-2")), (key_of(named(2)), AT_S, b"")])
+    async with index.claim(named(1), "P-2") as filed:
+        assert filed == Filed(patient=OF_PATIENT), "the first word stays"
+    async with index.claim(named(2), PATIENT) as filed:
+        assert filed == Filed(), "there, and nobody knows under whom"
 
 
 @pytest.mark.parametrize("arrived", [True, False])
@@ -80,32 +95,32 @@ async def test_after_an_unclear_send_the_log_decides(
     index: RepeatsIndex, recorded: FakeLog, arrived: bool, error: BaseException
 ) -> None:
     with pytest.raises(type(error)):
-        async with index.claim(named(1)):
+        async with index.claim(named(1), PATIENT):
             raise error
     assert index.n_unclear == 1
     recorded.on_it = [named(1)] if arrived else []
-    async with index.claim(named(1)) as is_there:
-        assert is_there is arrived
+    async with index.claim(named(1), PATIENT) as is_there:
+        assert (is_there is not None) is arrived
     assert (recorded.n_caught_up, index.n_unclear) == (1, 0)
 
 
 async def test_a_look_at_the_log_that_is_cut_is_done_again(index: RepeatsIndex, recorded: FakeLog) -> None:
     with pytest.raises(RetriableError):
-        async with index.claim(named(1)):
+        async with index.claim(named(1), PATIENT):
             raise RetriableError("late")
     recorded.on_it = [named(1)]
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0), index.claim(named(1)):
+        async with asyncio.timeout(0), index.claim(named(1), PATIENT):
             raise AssertionError("unreachable")
-    async with index.claim(named(1)) as is_there:
+    async with index.claim(named(1), PATIENT) as is_there:
         assert is_there
 
 
 async def test_a_refusal_leaves_nothing_unclear(index: RepeatsIndex, recorded: FakeLog) -> None:
     with pytest.raises(FeedRefusedError):
-        async with index.claim(named(1)):
+        async with index.claim(named(1), PATIENT):
             raise FeedRefusedError("too long")
-    async with index.claim(named(1)) as is_there:
+    async with index.claim(named(1), PATIENT) as is_there:
         assert not is_there
     assert recorded.n_caught_up == 0
 
@@ -114,13 +129,13 @@ async def test_one_holds_an_id_at_a_time_and_others_do_not_wait(index: RepeatsIn
     holding, sent = asyncio.Event(), asyncio.Event()
 
     async def first() -> None:
-        async with index.claim(named(1)):
+        async with index.claim(named(1), PATIENT):
             holding.set()
             await sent.wait()
 
     async def claimed(number: int) -> bool:
-        async with index.claim(named(number)) as is_there:
-            return is_there
+        async with index.claim(named(number), PATIENT) as is_there:
+            return is_there is not None
 
     sending = asyncio.create_task(first())
     await holding.wait()
@@ -136,11 +151,11 @@ async def test_who_waited_for_a_send_that_failed_sends_itself(index: RepeatsInde
     sent: list[bool] = []
 
     async def send(*, fails: bool) -> None:
-        async with index.claim(named(1)) as is_there:
+        async with index.claim(named(1), PATIENT) as is_there:
             await asyncio.sleep(0)
             if fails:
                 raise RetriableError("late")
-            sent.append(is_there)
+            sent.append(is_there is not None)
 
     told = await asyncio.gather(
         send(fails=True), send(fails=False), send(fails=False), return_exceptions=True
@@ -159,7 +174,7 @@ async def test_every_id_is_written_once_whatever_goes_wrong(sends: list[tuple[in
         index = RepeatsIndex(notes, recorded, lambda: NOW)
         for number, how in sends:
             try:
-                async with index.claim(named(number)) as is_there:
+                async with index.claim(named(number), PATIENT) as is_there:
                     if not is_there and how != "lost":
                         recorded.on_it.append(named(number))
                     if how in ("lost", "cut"):
@@ -174,7 +189,7 @@ async def test_an_index_that_learns_no_more_answers_no_more(index: RepeatsIndex,
     recorded.end.set()
     assert not index.is_following
     with pytest.raises(RetriableError):
-        async with index.claim(named(1)):
+        async with index.claim(named(1), PATIENT):
             raise AssertionError("unreachable")
 
 
@@ -192,9 +207,9 @@ async def test_a_log_begun_anew_is_read_to_its_end_before_anybody_is_answered(
 ) -> None:
     recorded.on_it = [named(1)]
     recorded.n_begun = 1
-    async with index.claim(named(1)) as is_there:
+    async with index.claim(named(1), PATIENT) as is_there:
         assert is_there
-    async with index.claim(named(2)) as is_there:
+    async with index.claim(named(2), PATIENT) as is_there:
         assert not is_there
     assert recorded.n_caught_up == 1
 
@@ -210,7 +225,7 @@ async def test_notes_that_cannot_be_read_are_a_reason_to_come_again(
 ) -> None:
     notes._opened.execute("DROP TABLE ids")
     with pytest.raises(NotesUnusableError, match="DIASTOLE_HOME"):
-        async with index.claim(named(1)):
+        async with index.claim(named(1), PATIENT):
             raise AssertionError("unreachable")
     assert index.n_unclear == 0
 
@@ -222,14 +237,14 @@ async def test_damaged_notes_end_it_and_lose_no_send(
     """They are found damaged before a send, or after it; a fresh process begins them anew."""
     waiting = asyncio.create_task(index.until_over())
     if is_there:
-        async with index.claim(named(1)) as there:
+        async with index.claim(named(1), PATIENT) as there:
             assert not there
             notes._opened.close()  # sqlite3.ProgrammingError from now on: no matter of the disk
     else:
         notes._opened.close()
     for _ in range(2):
         with pytest.raises(NotesUnusableError, match="start this feed again"):
-            async with index.claim(named(2)):
+            async with index.claim(named(2), PATIENT):
                 raise AssertionError("unreachable")
     assert not index.is_following
     with pytest.raises(NotesUnusableError):
@@ -239,7 +254,7 @@ async def test_damaged_notes_end_it_and_lose_no_send(
 def test_notes_that_another_holds_are_waited_for_and_stay(tmp_path: Path) -> None:
     file = tmp_path / "repeats.sqlite"
     with RepeatNotes(file) as notes:
-        notes.note([(key_of(named(1)), AT_S)])
+        notes.note([(key_of(named(1)), AT_S, OF_PATIENT)])
     (tmp_path / "blocked").write_text("a file, no folder")
     with pytest.raises(NotesUnusableError, match="DIASTOLE_HOME"):
         RepeatNotes(tmp_path / "blocked" / "repeats.sqlite")
@@ -255,7 +270,7 @@ def test_notes_that_another_holds_are_waited_for_and_stay(tmp_path: Path) -> Non
 def test_a_file_damaged_within_is_begun_anew(tmp_path: Path) -> None:
     file = tmp_path / "repeats.sqlite"
     with RepeatNotes(file) as notes:
-        notes.note((key_of(named(number)), AT_S) for number in range(2000))
+        notes.note((key_of(named(number)), AT_S, OF_PATIENT) for number in range(2000))
     content = bytearray(file.read_bytes())
     content[4096 * 4 : 4096 * 8] = b"\x5a" * (4096 * 4)
     file.write_bytes(content)
@@ -266,7 +281,9 @@ def test_a_file_damaged_within_is_begun_anew(tmp_path: Path) -> None:
 def test_notes_are_there_after_a_kill_as_far_as_they_were_read(tmp_path: Path) -> None:
     file = tmp_path / "repeats.sqlite"
     killed = RepeatNotes(file)
-    killed.note([(key_of(named(1)), AT_S)], {0: ReadUpTo(next_offset=7, last_id=key_of(named(1)))})
+    killed.note(
+        [(key_of(named(1)), AT_S, OF_PATIENT)], {0: ReadUpTo(next_offset=7, last_id=key_of(named(1)))}
+    )
     with RepeatNotes(file) as notes:
         assert key_of(named(1)) in notes
         assert notes.read_up_to() == {0: ReadUpTo(next_offset=7, last_id=key_of(named(1)))}
@@ -274,8 +291,8 @@ def test_notes_are_there_after_a_kill_as_far_as_they_were_read(tmp_path: Path) -
 
 
 def test_ids_and_offsets_are_noted_together_or_not_at_all(notes: RepeatNotes) -> None:
-    def ids() -> Iterator[tuple[bytes, int]]:
-        yield key_of(named(1)), AT_S
+    def ids() -> Iterator[NotedId]:
+        yield key_of(named(1)), AT_S, OF_PATIENT
         raise sqlite3.OperationalError("disk full")
 
     with pytest.raises(sqlite3.OperationalError):
@@ -289,12 +306,12 @@ def test_a_damaged_file_is_begun_anew(tmp_path: Path) -> None:
     file.write_bytes(b"no database" * 1000)
     with RepeatNotes(file) as notes:
         assert len(notes) == 0
-        notes.note([(key_of(named(1)), AT_S)])
+        notes.note([(key_of(named(1)), AT_S, OF_PATIENT)])
         assert key_of(named(1)) in notes
 
 
 def test_ids_leave_with_the_window(notes: RepeatNotes) -> None:
-    notes.note([(key_of(named(1)), AT_S - 10), (key_of(named(2)), AT_S)])
+    notes.note([(key_of(named(1)), AT_S - 10, OF_PATIENT), (key_of(named(2)), AT_S, OF_PATIENT)])
     notes.forget_before(AT_S)
     assert key_of(named(1)) not in notes
     assert key_of(named(2)) in notes
@@ -381,15 +398,15 @@ def test_notes_of_an_older_version_are_begun_anew(tmp_path: Path) -> None:
             assert len(notes) == n_noted
             assert (notes.read_up_to() == {}) is (n_noted == 0)
             assert not notes.begin(), "their last word counts for nothing"
-            notes.note([(key_of(named(1)), AT_S)], {0: ReadUpTo(next_offset=1)})
+            notes.note([(key_of(named(1)), AT_S, OF_PATIENT)], {0: ReadUpTo(next_offset=1)})
 
 
 async def test_a_full_disk_makes_the_log_answer(
     notes: RepeatNotes, recorded: FakeLog, index: RepeatsIndex
 ) -> None:
     notes._opened.execute("PRAGMA query_only = ON")
-    async with index.claim(named(1)):
+    async with index.claim(named(1), PATIENT):
         recorded.on_it.append(named(1))
     notes._opened.execute("PRAGMA query_only = OFF")
-    async with index.claim(named(1)) as is_there:
+    async with index.claim(named(1), PATIENT) as is_there:
         assert is_there
