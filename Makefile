@@ -32,6 +32,7 @@ demo: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/diastole bench
 	$(BIN)/diastole bench --preprocessing
+	$(BIN)/diastole bench --readers
 
 # Both go on where they were interrupted; what they made lies in .diastole/runs and .diastole/study.
 train: $(INSTALLED)

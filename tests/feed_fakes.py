@@ -13,6 +13,7 @@ from schemas.recorded import EcgRecorded
 from streams.feeds.admission import Admission, Delivery, Origin
 from streams.feeds.document import Document
 from streams.feeds.feed_metrics import FeedMetrics
+from streams.feeds.filing import Filed, digest_of
 from streams.feeds.gateway import Gateway, Ports
 from streams.feeds.in_flight import FlightLimits
 from streams.feeds.publish import Published
@@ -33,7 +34,7 @@ class World:
     kept: list[FeedRefusedError] = field(default_factory=list)
     noted: list[tuple[Admission, EcgRecorded | None]] = field(default_factory=list)
     unclear: set[str] = field(default_factory=set)
-    there: set[str] = field(default_factory=set)
+    there: dict[str, str] = field(default_factory=dict)
     survivors: dict[str, str] = field(default_factory=dict)
     pseudonyms: dict[str, str] = field(default_factory=dict)
     kafka: asyncio.Event = field(default_factory=asyncio.Event)
@@ -66,19 +67,23 @@ class World:
         self.steps.append("survivor")
         return self.survivors.get(pseudonym, pseudonym)
 
+    def identifiers_of(self, pseudonym: str) -> frozenset[str]:
+        survivor = self.survivors.get(pseudonym, pseudonym)
+        return frozenset((survivor, *(prior for prior, other in self.survivors.items() if other == survivor)))
+
     @asynccontextmanager
-    async def claim(self, ecg_id: str) -> AsyncIterator[bool]:
+    async def claim(self, ecg_id: str, patient_id: str) -> AsyncIterator[Filed | None]:
         async with self._locks.setdefault(ecg_id, asyncio.Lock()):
             self.steps.append("claim")
             if ecg_id in self.there:
-                yield True
+                yield Filed(patient=digest_of(self.there[ecg_id]))
                 return
             try:
-                yield False
+                yield None
             except BaseException:
                 self.unclear.add(ecg_id)
                 raise
-            self.there.add(ecg_id)
+            self.there[ecg_id] = patient_id
 
     async def publish(self, ecg: EcgRecorded) -> Published:
         self.steps.append("publish")

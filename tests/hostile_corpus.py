@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from writers import aecg, dicom, edf, fhir, json_ecg, muse, sierra, wfdb
+from writers import aecg, dicom, edf, fhir, hl7_v2, json_ecg, muse, scp, sierra, wfdb
 
 from models.cohorts.simulated import Course, SimulatedPatient
 from schemas.leads import LEADS_8, LEADS_12
@@ -99,6 +99,16 @@ def _fhir(write: Callable[[dict[str, Any]], bytes]) -> Document:
     return Document(content=write(fhir.observation(counts(), sampled={"factor": UV_PER_COUNT})))
 
 
+def _scp() -> Document:
+    stored = scp.scp_bytes(counts(), avm_nv=round(UV_PER_COUNT * 1000), order=2, is_huffman=True)
+    return Document(content=stored)
+
+
+def _hl7_v2() -> Document:
+    within = hl7_v2.encapsulated(_zip().content)
+    return Document(content=hl7_v2.oru(within, pid="PID|1||P-77^^^HOSP^MR||Storm^Test"))
+
+
 def _json() -> Document:
     return Document(content=json_ecg.json_bytes(json_ecg.json_ecg(counts() * UV_PER_COUNT)))
 
@@ -133,6 +143,9 @@ SEEDS: Final = {
         ),
         Seed(name="FHIR JSON", document=_fhir(fhir.fhir_json), said_once=_SAMPLED_DATA),
         Seed(name="FHIR XML", document=_fhir(fhir.fhir_xml), said_once=_SAMPLED_DATA),
+        Seed(name="SCP-ECG", document=_scp()),
+        # A message holds an ECG of any format: here of one that protects it, so that the message is tried.
+        Seed(name="HL7 v2", document=_hl7_v2()),
         Seed(
             name="JSON",
             document=_json(),
@@ -292,7 +305,7 @@ def outcome(sound: EcgRecorded, reading: Reading, mutant: Mutant, seed: Seed) ->
         n_differing = int(np.count_nonzero(differing))
         if n_differing <= mutant.n_changed:
             return Outcome.SAMPLES if n_differing else Outcome.EQUAL
-        leads = {ecg.lead_names[row] for row in differing.any(axis=1).nonzero()[0]}
+        leads = {ecg.lead_names[row] for row in np.unique(differing.nonzero()[0])}
         said = "".join(note for note in reading.notes if "another scale" in note)
         if said and all(re.search(rf"\b{lead}\b", said) for lead in leads):
             return Outcome.SAID

@@ -43,8 +43,12 @@ def bench(
     preprocessing: Annotated[
         bool, typer.Option("--preprocessing", help="Only ECGFounder's preprocessing: as published, and ours.")
     ] = False,
+    readers: Annotated[
+        bool,
+        typer.Option("--readers", help="Only the readers of feeds: ECGs a second and memory, by format."),
+    ] = False,
 ) -> None:
-    """Measure ECGs a second and latencies, by stage.
+    """Measure ECGs a second and latencies, by stage; or one part alone.
 
     Latencies are from when an ECG was due to its risk and to its alert. Simulated ECGs go through real
     workers; arrivals are Poisson and do not wait for the pipeline (open loop). Exit code 1 when ECGs were
@@ -52,6 +56,9 @@ def bench(
     """
     if preprocessing:
         _bench_preprocessing()
+        return
+    if readers:
+        _bench_readers()
         return
     # Imported here: drawing ECGs takes scipy, which other commands need not wait for.
     from ops.bench import BenchPlan, run_bench
@@ -78,6 +85,15 @@ def _bench_preprocessing() -> None:
     with err().status("preprocessing the same ECGs in four ways"):
         comparison = compare()
     out().print(table_of(comparison))
+
+
+def _bench_readers() -> None:
+    from ops.bench.readers import bench_readers, table_of
+
+    configure_logs("console", "warning")
+    with err().status("reading ECGs") as status:
+        speeds = bench_readers(say=lambda name: status.update(f"reading {name}"))
+    out().print(table_of(speeds))
 
 
 def parse_rates(text: str) -> tuple[float, ...]:

@@ -78,6 +78,7 @@ async def _serve(
             max_bytes=feed_settings.max_bytes,
             zone=parse_zone(settings.timezone),
             operators=operator_routes(gateway, tokens),
+            health=gateway.health,
         )
         await serve_http(app, listen(address), stop, settings.drain_budget_s, certificate)
 

@@ -275,6 +275,11 @@ async def _replay_one(desk: "QuarantineDesk", gateway: "Readmits", name: str, by
         return False
     before = " before" if replayed.is_earlier else ""
     _say(f"replayed{before} {replayed.entry.quarantine_id} as {replayed.ecg_id}")
+    if replayed.left_out:
+        why = "it was there already, as it came then" if replayed.was_there else "corrected during the replay"
+        fields = ", ".join(replayed.left_out)
+        said = f"check it: its {fields} may not be as corrected ({why}); the ECG is not changed by that"
+        err().print(said, markup=False, soft_wrap=True)
     return True
 
 

@@ -48,7 +48,9 @@ def new(
     ] = None,
     site: Annotated[
         list[str] | None,
-        typer.Option(help="This site alone; repeatable. For care * stands for anything. Default any site."),
+        typer.Option(
+            help="This site alone, to deliver or to see; repeatable. For care * stands for anything."
+        ),
     ] = None,
     ward: Annotated[
         list[str] | None,

@@ -100,7 +100,7 @@ class Readmits(Protocol):
     """The gateway, as quarantine sees it: for a delivery that is kept already."""
 
     async def try_admit(self, delivery: Delivery) -> Admission | FeedRefusedError:
-        """Take a delivery that may be refused again; that refusal is returned, and nothing is kept or counted.
+        """Take a delivery that may be refused again: the refusal is returned, nothing is kept or counted.
 
         Returns an Admission (ACCEPTED or REPEATED) once the ECG is on ``ecg.recorded.v1``. Doing it twice
         changes nothing. Bounds and waiting are those of :meth:`Admits.admit`.

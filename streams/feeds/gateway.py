@@ -4,6 +4,8 @@
 
     room ─▶ read ─▶ plausible? ─▶ pseudonym ─▶ survivor ─▶ claim its id ─┬─▶ there already ─────▶ REPEATED
               └─▶ refused ───────────▶ keep whole ─▶ QUARANTINED         └─▶ publish, acknowledged ─▶ ACCEPTED
+
+What is there already under another patient is refused: the id of an ECG with a UID does not tell whose it is.
 """
 
 import asyncio
@@ -20,6 +22,7 @@ from schemas.identity import ecg_id
 from schemas.recorded import EcgRecorded
 from streams.feeds.admission import Admission, Delivery, Ending
 from streams.feeds.feed_metrics import LATER, FeedMetrics
+from streams.feeds.filing import Filed, digest_of
 from streams.feeds.in_flight import FlightLimits, InFlight
 from streams.feeds.ports import (
     KeepsRefused,
@@ -35,7 +38,12 @@ from streams.stage import UtcClock, utc_now
 log = structlog.get_logger()
 
 ACCEPTED: Final = "accepted: Kafka has it; nothing more to do"
-REPEATED: Final = "it was delivered before and is in Kafka once; nothing more to do"
+REPEATED: Final = "it was delivered before and is in Kafka once, as it came then; nothing more to do"
+_OTHER_PATIENT: Final = (
+    "the same ECG (same UID) was accepted under another patient; find out whose it is: if this one is wrong, "
+    "correct the patient or discard it; if both are one patient, merge them and replay it; if the other one "
+    "is wrong, have it exported with a UID of its own"
+)
 
 #: Refuses an ECG that cannot be true, by FeedRefusedError; what it takes only with a remark, it says.
 Judges = Callable[[EcgRecorded, datetime], tuple[str, ...]]
@@ -188,13 +196,15 @@ class Gateway:
         remarks = ports.judges(reading.ecg, self._now())
         ecg = named(reading.ecg, ports.names)
         passage.ecg, passage.notes = ecg, (*reading.notes, *remarks)
-        async with ports.repeats.claim(ecg.ecg_id) as is_there:
-            if not is_there:
+        async with ports.repeats.claim(ecg.ecg_id, ecg.patient_id) as filed:
+            if filed is None:
                 passage.may_be_cut = False
                 await ports.publishes.publish(ecg)
+        if filed is not None and not is_of(filed, ecg.patient_id, reading.ecg.patient_id, ports.names):
+            raise FeedRefusedError(_OTHER_PATIENT, RefusalReason.PATIENT_MISMATCH)
         return Admission(
-            ending=Ending.REPEATED if is_there else Ending.ACCEPTED,
-            message=REPEATED if is_there else ACCEPTED,
+            ending=Ending.ACCEPTED if filed is None else Ending.REPEATED,
+            message=ACCEPTED if filed is None else REPEATED,
             ecg_id=ecg.ecg_id,
             notes=passage.notes,
         )
@@ -250,3 +260,18 @@ def named(ecg: EcgRecorded, names: NamesPatients) -> EcgRecorded:
         ecg = replace(ecg, patient_id=pseudonym, ecg_id=known_as)
     survivor = names.survivor_of(pseudonym)
     return ecg if survivor == pseudonym else replace(ecg, patient_id=survivor)
+
+
+def is_of(filed: Filed, patient_id: str, site_patient_id: str, names: NamesPatients) -> bool:
+    """Whether an ECG that is there is this patient's, under whatever identifier it came then.
+
+    Parameters
+    ----------
+    patient_id : str
+        As it leaves the gateway today.
+    site_patient_id : str
+        As the site writes it: without a key file, it was filed so.
+    """
+    if not filed.patient or filed.patient in (digest_of(patient_id), digest_of(site_patient_id)):
+        return True
+    return filed.patient in map(digest_of, names.identifiers_of(patient_id))

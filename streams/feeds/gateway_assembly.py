@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import structlog
 
@@ -42,10 +42,24 @@ class OpenGateway(Gateway):
         Also takes merges of patients.
     keeper : Keeper
         Also holds the store of the quarantine.
+    health : callable
+        What the feed says of itself.
     """
 
     names: Names
     keeper: Keeper
+    health: Callable[[], Health]
+    repeats: RepeatsIndex
+
+    async def until_over(self) -> NoReturn:
+        """Wait, and raise once nothing more can be admitted; only a fresh process helps then.
+
+        Raises
+        ------
+        RetriableError
+            When others' ECGs are not learnt of any more.
+        """
+        await self.repeats.until_over()
 
 
 @asynccontextmanager
@@ -108,8 +122,9 @@ async def open_gateway(
         )
         gateway = OpenGateway(ports, metrics, ack_budget_s=feed_settings.ack_budget_s, now=now)
         gateway.names, gateway.keeper = names, keeper
+        gateway.repeats, gateway.health = repeats, status.health
         status.gateway, status.repeats = gateway, repeats
-        log.info("feed_ready", feed=feed, broker=settings.broker)
+        log.info("feed_ready", feed=feed, broker=settings.broker, idempotent=publishes.is_idempotent)
         try:
             yield gateway
         finally:
@@ -132,7 +147,7 @@ class _Status:
         return Health(
             stage=f"feed-{self._feed}",
             assigned=gateway is not None,
-            held_up_by=self.held_up_by,
+            held_up_by=self.held_up_by or (self.repeats.held_up_by if self.repeats is not None else None),
             in_flight=gateway.n_in_flight if gateway is not None else 0,
             idle_s=0.0,
             stalled=self.repeats is not None and not self.repeats.is_following,

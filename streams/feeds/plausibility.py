@@ -196,7 +196,7 @@ def _require_no_zigzag(ecg: EcgRecorded) -> None:
     if wild.any():
         leads = [ecg.lead_names[row] for row in wild.nonzero()[0]]
         raise FeedRefusedError(
-            f"lead {', '.join(leads)} goes forth and back by {ZIGZAG_UV / 1000.0:g} mV from sample to sample, "
+            f"lead {', '.join(leads)} goes forth and back by {ZIGZAG_UV / 1000.0:g} mV between samples, "
             "which is no signal; the file was damaged: export it again",
             RefusalReason.IMPLAUSIBLE_AMPLITUDE,
         )

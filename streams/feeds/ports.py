@@ -6,6 +6,7 @@ from typing import Protocol
 from schemas.recorded import EcgRecorded
 from streams.feeds.admission import Admission, Delivery
 from streams.feeds.document import Document
+from streams.feeds.filing import Filed
 from streams.feeds.publish import Published
 from streams.feeds.readers.assembly import Reading
 from streams.feeds.readers.options import ReadOptions
@@ -37,11 +38,12 @@ class Publishes(Protocol):
 class KnowsRepeats(Protocol):
     """Knows which ECGs are on ``ecg.recorded.v1`` already."""
 
-    def claim(self, ecg_id: str) -> AbstractAsyncContextManager[bool]:
-        """Hold the id while the context lasts, waiting for whoever holds it; yields whether it is there.
+    def claim(self, ecg_id: str, patient_id: str) -> AbstractAsyncContextManager[Filed | None]:
+        """Hold the id while the context lasts, waiting for whoever holds it; yields None if it is not there.
 
-        Leaving the context without an error after yielding False means that it is there now; leaving it with
-        one means that this is not known, and whoever asks next finds out first.
+        Leaving the context without an error after yielding None means that it is there now, under
+        ``patient_id``; leaving it with one means that this is not known, and whoever asks next finds out
+        first.
         """
         ...
 
@@ -69,6 +71,10 @@ class NamesPatients(Protocol):
 
     def survivor_of(self, pseudonym: str) -> str:
         """Follow merges to the identifier in use today; itself when it was never merged."""
+        ...
+
+    def identifiers_of(self, pseudonym: str) -> frozenset[str]:
+        """All identifiers that are this patient today, itself among them."""
         ...
 
 

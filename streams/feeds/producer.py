@@ -161,7 +161,8 @@ class LastingProducer:
                 await asyncio.sleep(pause_s)
         if self._can_be_idempotent:
             self._can_be_idempotent = False
-            log.info("producer_not_idempotent", reason="the broker gives no producer ids")
+            # A feed says so once, when it is ready; whoever sends one ECG by hand has nothing to do about it.
+            log.debug("producer_not_idempotent", reason="the broker gives no producer ids")
         return await self._start(idempotent=False)
 
     async def _start(self, *, idempotent: bool) -> AIOKafkaProducer:

@@ -80,6 +80,11 @@ class EcgPublisher:
 
     Publishing the same ECG again writes it again under the same id; every stage downstream takes the repeat
     for what it is, so a sender that is unsure may simply send again.
+
+    Attributes
+    ----------
+    is_idempotent : bool
+        Whether Kafka recognises what the client sends again by itself, after a lost connection.
     """
 
     def __init__(
@@ -88,7 +93,10 @@ class EcgPublisher:
         codec: Codec,
         now: UtcClock = utc_now,
         within_s: float | None = WITHIN_S,
+        *,
+        is_idempotent: bool = False,
     ) -> None:
+        self.is_idempotent = is_idempotent
         self._producer = producer
         self._codec = codec
         self._now = now
@@ -166,7 +174,7 @@ async def open_publisher(
     """
     budget_s = within_s or WITHIN_S
     async with open_producer(bootstrap, max_request_bytes=_MAX_REQUEST_BYTES, budget_s=budget_s) as producer:
-        yield EcgPublisher(producer, codec, now, within_s)
+        yield EcgPublisher(producer, codec, now, within_s, is_idempotent=producer.is_idempotent)
 
 
 def publish_ecgs(

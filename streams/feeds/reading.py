@@ -11,15 +11,9 @@ Readers are started clean, not forked from this process, whose threads may hold 
 """
 
 import asyncio
-import os
-import pickle
-import signal
-import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import structlog
@@ -29,17 +23,8 @@ from streams.feeds.document import Document
 from streams.feeds.limits import DEFAULT_LIMITS, ReadLimits
 from streams.feeds.readers.assembly import Reading
 from streams.feeds.readers.options import ReadOptions
-from streams.feeds.reading_frames import (
-    LENGTH,
-    OUT_OF_MEMORY,
-    WAITING_TIMES,
-    Answer,
-    Asked,
-    Orders,
-    answer_of,
-    framed,
-    longest_answer,
-)
+from streams.feeds.reading_child import SHORT_OF_MEMORY, TOO_SLOW, ReaderChild, ReaderLostError
+from streams.feeds.reading_frames import OUT_OF_MEMORY, Answer
 from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
 log = structlog.get_logger()
@@ -51,109 +36,14 @@ READER: Final = (sys.executable, "-m", "streams.feeds.reading_process")
 #: a second or two of a processor, another stands in.
 N_SPARE: Final = 1
 
-#: A reader ends itself by its alarms; after so much longer (s) it is ended from here, where there are none.
-_GRACE_S: Final = 1.0
-
-#: How readers end (as Popen tells it) on their alarm, and for want of memory: on their own, by the system.
-_TOO_SLOW: Final = tuple(-int(getattr(signal, name, 14)) for name in ("SIGALRM", "SIGPROF"))
-_SHORT_OF_MEMORY: Final = (OUT_OF_MEMORY, -9)
-
-#: Longest start, s: importing the readers takes one on an idle machine.
-_START_S: Final = 60.0
-
 #: Between attempts to start a reader, s.
 _RETRY_S: Final = 1.0
-
-#: A reader works on one thread: a pool of threads of its own for each would only cost memory.
-_ONE_THREAD: Final = {
-    f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB", "NUMEXPR")
-}
-
-#: What asyncio takes from a socket at a time, bytes; an answer of a 10 s ECG has some 120 kB.
-_BUFFER_BYTES: Final = 2**20
 
 
 class ReadingClosedError(RetriableError):
     """The readers were closed while this was read; nothing is known of it: deliver it again."""
 
     code = "READING_CLOSED"
-
-
-class _ReaderLostError(Exception):
-    """A reader ended without an answer; ``returncode`` as Popen's."""
-
-    def __init__(self, returncode: int) -> None:
-        super().__init__(returncode)
-        self.returncode = returncode
-
-
-class _Reader:
-    """One reader process, from here."""
-
-    def __init__(self, limits: ReadLimits, command: Sequence[str]) -> None:
-        self._limits = limits
-        self._scratch = TemporaryDirectory(prefix="reader-", ignore_cleanup_errors=True)
-        self._ours, theirs = socket.socketpair()
-        self._ours.setblocking(False)
-        with theirs:
-            self._process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 — no shell, our own words
-                command, stdin=theirs.fileno(), env={**os.environ, **_ONE_THREAD}
-            )
-        self._answers: asyncio.StreamReader | None = None
-        self._orders: asyncio.StreamWriter | None = None
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    async def begin(self) -> None:
-        """Wait until it is ready; raises _ReaderLostError."""
-        self._answers, self._orders = await asyncio.open_connection(sock=self._ours, limit=_BUFFER_BYTES)
-        await self._exchange(Orders(limits=self._limits, scratch=self._scratch.name), _START_S)
-
-    async def read(self, document: Document, options: ReadOptions) -> Answer:
-        """Have one document read; raises _ReaderLostError."""
-        return await self._exchange(
-            Asked(document=document, options=options), WAITING_TIMES * self._limits.timeout_s + _GRACE_S
-        )
-
-    async def end(self) -> int:
-        """End it at once, whatever it does; return how it ended. Ending it again changes nothing."""
-        if self._orders is None:
-            self._ours.close()
-        else:
-            self._orders.transport.abort()
-        returncode = self._process.poll()
-        if returncode is None:
-            # Closed sockets end it too, but not while it reads.
-            self._process.kill()
-            returncode = await asyncio.to_thread(self._process.wait)
-        await asyncio.to_thread(self._scratch.cleanup)
-        return returncode
-
-    async def _exchange(self, message: Orders | Asked, within_s: float) -> Answer:
-        if self._answers is None or self._orders is None:
-            raise _ReaderLostError(0)
-        try:
-            async with asyncio.timeout(within_s):
-                self._orders.write(framed(message))
-                await self._orders.drain()
-                (n_bytes,) = LENGTH.unpack(await self._answers.readexactly(LENGTH.size))
-                if n_bytes > longest_answer(self._limits):
-                    raise _ReaderLostError(0)
-                return answer_of(await self._answers.readexactly(n_bytes))
-        except TimeoutError:
-            raise _ReaderLostError(_TOO_SLOW[0]) from None
-        except (asyncio.IncompleteReadError, OSError, pickle.UnpicklingError):
-            # Its socket closed, so it is ending: how, is worth waiting for.
-            raise _ReaderLostError(await self._returncode()) from None
-
-    async def _returncode(self) -> int:
-        try:
-            return await asyncio.to_thread(self._process.wait, _GRACE_S)
-        except subprocess.TimeoutExpired:
-            return 0
 
 
 class ReadingPool:
@@ -176,8 +66,8 @@ class ReadingPool:
         self._command = command
         self._n_processes = n_readers + N_SPARE
         self._turns = asyncio.Semaphore(n_readers)
-        self._ready: asyncio.Queue[_Reader | None] = asyncio.Queue()  # None: closed
-        self._alive: set[_Reader] = set()
+        self._ready: asyncio.Queue[ReaderChild | None] = asyncio.Queue()  # None: closed
+        self._alive: set[ReaderChild] = set()
         self._reads: set[asyncio.Task[Reading]] = set()
         self._upkeep: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -220,6 +110,11 @@ class ReadingPool:
         for _ in range(self._n_processes - 1):
             self._keep_up(self._provide())
 
+    async def all_ready(self) -> None:
+        """Wait until no reader is being started or replaced any more."""
+        while self._upkeep:
+            await asyncio.wait(tuple(self._upkeep))
+
     async def close(self) -> None:
         """End all readers; what they are reading raises ReadingClosedError."""
         self._is_closed = True
@@ -245,12 +140,12 @@ class ReadingPool:
         """Ask a second reader where the first was lost: the system ends processes when memory is short."""
         try:
             return await self._answered(document, options)
-        except _ReaderLostError as lost:
-            if lost.returncode in (*_TOO_SLOW, OUT_OF_MEMORY):
+        except ReaderLostError as lost:
+            if lost.returncode in (*TOO_SLOW, OUT_OF_MEMORY):
                 raise _refusal_of(lost.returncode, self._limits) from None
         try:
             return await self._answered(document, options)
-        except _ReaderLostError as lost:
+        except ReaderLostError as lost:
             raise _refusal_of(lost.returncode, self._limits) from None
 
     async def _answered(self, document: Document, options: ReadOptions) -> Answer:
@@ -259,7 +154,7 @@ class ReadingPool:
         try:
             answer = await reader.read(document, options)
             is_kept = not answer.retires
-        except _ReaderLostError as lost:
+        except ReaderLostError as lost:
             if self._is_closed:
                 raise _closed() from None
             log.warning("reader_lost", returncode=lost.returncode)
@@ -272,14 +167,14 @@ class ReadingPool:
         self.peak_bytes = max(self.peak_bytes, answer.peak_bytes)
         return answer
 
-    async def _next_ready(self) -> _Reader:
+    async def _next_ready(self) -> ReaderChild:
         reader = await self._ready.get()
         if reader is None or self._is_closed:
             self._ready.put_nowait(None)  # for whoever waits next
             raise _closed()
         return reader
 
-    async def _replace(self, reader: _Reader) -> None:
+    async def _replace(self, reader: ReaderChild) -> None:
         self.n_replaced += 1
         await self._end(reader)
         await self._provide()
@@ -291,18 +186,18 @@ class ReadingPool:
             await asyncio.sleep(_RETRY_S)
         self._ready.put_nowait(reader)
 
-    async def _started(self) -> _Reader | None:
+    async def _started(self) -> ReaderChild | None:
         """Start a reader; None when it ends before it is ready."""
-        reader = _Reader(self._limits, self._command)
+        reader = ReaderChild(self._limits, self._command)
         self._alive.add(reader)
         try:
             await reader.begin()
-        except _ReaderLostError:
+        except ReaderLostError:
             await self._end(reader)
             return None
         return reader
 
-    async def _end(self, reader: _Reader) -> None:
+    async def _end(self, reader: ReaderChild) -> None:
         await reader.end()
         self._alive.discard(reader)
 
@@ -345,13 +240,13 @@ def _closed() -> ReadingClosedError:
 
 def _refusal_of(returncode: int, limits: ReadLimits) -> FeedRefusedError:
     """Say why there is no answer, from how the reader ended."""
-    if returncode in _TOO_SLOW:
+    if returncode in TOO_SLOW:
         return FeedRefusedError(
             f"not read within {limits.timeout_s:g} s (DIASTOLE_FEED_READ_TIMEOUT_S); export the 10 s resting "
             "ECG alone",
             RefusalReason.TOO_SLOW,
         )
-    if returncode in _SHORT_OF_MEMORY:
+    if returncode in SHORT_OF_MEMORY:
         return FeedRefusedError(
             "reading it takes more memory than allowed (DIASTOLE_FEED_READ_MEMORY_MB); export the 10 s "
             "resting ECG alone",

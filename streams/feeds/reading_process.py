@@ -9,7 +9,6 @@ It imports the readers once, then takes away from itself what reading needs not:
 where libraries quote what they stumble over. It ends when the socket closes.
 """
 
-import contextlib
 import os
 import signal
 import socket
@@ -99,8 +98,7 @@ def main(read_one: Read = read_plausible, formats: Sequence[Format] = FORMATS) -
     if not isinstance(orders, Orders):
         return
     for known in formats:
-        with contextlib.suppress(ImportError, AttributeError):
-            known.load()
+        known.load()
     missing_leads(LEADS_12)  # the first use of linear algebra takes its buffers, which are no document's
     _confine(orders)
     channel.sendall(framed(Answer()))

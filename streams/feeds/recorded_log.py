@@ -1,4 +1,7 @@
-"""Following ``ecg.recorded.v1``: every id on it is noted, and who asks is told when the end is reached."""
+"""Following ``ecg.recorded.v1``: every id on it is noted, and who asks is told when the end is reached.
+
+The key of each record is its patient's identifier, so that under whom an ECG is there is noted too.
+"""
 
 import asyncio
 import sqlite3
@@ -15,6 +18,8 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from schemas.codec import Codec
 from schemas.errors import ConfigurationError, DiastoleError, PoisonError, RetriableError
 from schemas.recorded import EcgRecorded
+from streams.feeds.filing import digest_of
+from streams.feeds.pulse import Pulse
 from streams.feeds.repeat_notes import Key, ReadUpTo, RepeatNotes
 from streams.stage import UtcClock
 from streams.topology import ECG_RECORDED
@@ -75,6 +80,8 @@ class RecordedLog:
         self._partitions: list[TopicPartition] = []
         self._positions: dict[TopicPartition, int] = {}
         self._known: dict[TopicPartition, ReadUpTo] = {}
+        self._n_begun = 0
+        self._pulse = Pulse(lambda: self._consumer.end_offsets(self._partitions))
         self._moved = asyncio.Condition()
         self._following: asyncio.Task[None] | None = None
 
@@ -93,9 +100,12 @@ class RecordedLog:
         self._consumer.assign(self._partitions)
         await self._seek()
         self._following = asyncio.create_task(self._follow())
+        self._following.add_done_callback(_say_end)
+        self._pulse.start()
 
     async def close(self) -> None:
         """Stop following; the notes stay as far as they are."""
+        await self._pulse.stop()
         if self._following is not None:
             self._following.cancel()
             await asyncio.wait({self._following})
@@ -109,7 +119,25 @@ class RecordedLog:
         FollowingEndedError
         """
         if self._following is None or self._following.done():
-            raise FollowingEndedError("the log is not followed any more; start the gateway again")
+            raise FollowingEndedError(
+                f"{ECG_RECORDED} is not followed any more, so that repeats would not be known; "
+                "start this feed again (a supervisor does that by itself)"
+            )
+
+    async def until_ended(self) -> None:
+        """Return when the log is not followed any more, by :meth:`close` too."""
+        if self._following is not None:
+            await asyncio.wait({self._following})
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether Kafka answered within the last seconds."""
+        return self._pulse.is_answered
+
+    @property
+    def n_begun(self) -> int:
+        """How often it was begun anew because it was another log: the notes were empty then."""
+        return self._n_begun
 
     async def catch_up(self, on_progress: CatchingUp = lambda read, due: None) -> None:
         """Return once everything is noted that was on the log when this was called; waits for Kafka.
@@ -144,8 +172,6 @@ class RecordedLog:
                 if clock() > look_at:
                     look_at = clock() + _LOOK_S
                     await self._look()
-        except DiastoleError as error:
-            log.error("following_ended", code=error.code, reason=str(error), then="start the gateway again")
         finally:
             async with self._moved:
                 self._moved.notify_all()
@@ -181,7 +207,11 @@ class RecordedLog:
     async def _take(self, tp: TopicPartition, records: Sequence[Any]) -> None:
         keys = [await self._key_of(record) for record in records]
         _require_same_log(self._known.pop(tp, None), records[0].offset, keys[0])
-        ids = [(key, record.timestamp // 1000) for key, record in zip(keys, records, strict=True) if key]
+        ids = [
+            (key, record.timestamp // 1000, digest_of(record.key) if record.key else b"")
+            for key, record in zip(keys, records, strict=True)
+            if key
+        ]
         self._notes.note(ids, {tp.partition: ReadUpTo(next_offset=records[-1].offset + 1, last_id=keys[-1])})
 
     async def _key_of(self, record: Any) -> Key:
@@ -244,6 +274,7 @@ class RecordedLog:
 
     async def _begin_anew(self, why: str) -> None:
         log.warning("recorded_log_replaced", topic=ECG_RECORDED, reason=why, then="reading it anew")
+        self._n_begun += 1
         self._notes.forget_all()
         await self._until_told(self._seek)
 
@@ -264,6 +295,15 @@ class RecordedLog:
                 return await ask()
             except KafkaError:
                 await asyncio.sleep(_AGAIN_S)
+
+
+def _say_end(following: "asyncio.Task[None]") -> None:
+    if following.cancelled():
+        return
+    error = following.exception()
+    # Its type alone: of what is none of ours, the text may quote what was read.
+    reason = str(error) if isinstance(error, DiastoleError) else type(error).__name__
+    log.error("following_ended", topic=ECG_RECORDED, reason=reason, then="this process ends")
 
 
 class _AnotherLogError(Exception):

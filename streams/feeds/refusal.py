@@ -22,7 +22,7 @@ class RefusalReason(StrEnum):
     LEADS_MISSING = "LEADS_MISSING"
     UNIT_UNKNOWN = "UNIT_UNKNOWN"
     NO_PATIENT = "NO_PATIENT"
-    PATIENT_MISMATCH = "PATIENT_MISMATCH"  # message and document name different patients
+    PATIENT_MISMATCH = "PATIENT_MISMATCH"  # message and document, or two deliveries of one ECG, differ
     NO_TIME = "NO_TIME"
     TIME_IN_FUTURE = "TIME_IN_FUTURE"
     IMPLAUSIBLE_RATE = "IMPLAUSIBLE_RATE"

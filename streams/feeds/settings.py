@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import ConfigurationError
@@ -24,10 +24,10 @@ class FeedSettings(BaseSettings):
     """A larger delivery is refused, bytes; what is refused must fit into quarantine."""
 
     read_timeout_s: float = Field(default=2.0, gt=0, le=60)
-    """A delivery that takes longer to read is refused, s."""
+    """A delivery that takes longer to read is refused, s of processor time; four times that by the clock."""
 
     read_memory_mb: int = Field(default=256, ge=64)
-    """A delivery that takes more memory to read is refused, MiB."""
+    """A delivery that takes more memory to read, beyond what readers need at rest, is refused, MiB."""
 
     max_swollen_bytes: int = Field(default=64 * 2**20, ge=2**20)
     """Anything in a delivery that is larger than this once decompressed is refused, bytes."""
@@ -42,7 +42,7 @@ class FeedSettings(BaseSettings):
     """XML with more elements is refused."""
 
     readers: int = Field(default=2, ge=1, le=64)
-    """Processes that read deliveries, each one at a time."""
+    """Deliveries read at a time, each in a process of some 110 MB; one more process stands ready."""
 
     ack_budget_s: float = Field(default=30.0, gt=0, le=300)
     """Longest time a sender waits for Kafka before it is told to send again later, s."""
@@ -63,6 +63,12 @@ class FeedSettings(BaseSettings):
 
     report_every_s: float = Field(default=30.0, gt=0, le=3600)
     """How often a feed writes how its sources are doing, s."""
+
+    @field_validator("key_file", "tokens", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, given: Any) -> Any:
+        # An empty path would be the working folder; VARIABLE= is how an environment file leaves one out.
+        return None if isinstance(given, str) and not given.strip() else given
 
     def limits(self) -> ReadLimits:
         """Bounds of reading one delivery."""

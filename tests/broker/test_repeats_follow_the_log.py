@@ -18,6 +18,7 @@ from schemas.errors import ConfigurationError, RetriableError
 from schemas.recorded import EcgRecorded
 from schemas.registry import FileRegistry
 from streams.feeds.document import Document
+from streams.feeds.filing import Filed, digest_of
 from streams.feeds.producer import BrokerUnavailableError
 from streams.feeds.publish import EcgPublisher, open_publisher
 from streams.feeds.read import read
@@ -43,8 +44,8 @@ async def there(index: RepeatsIndex, ecgs: Sequence[EcgRecorded]) -> list[bool]:
     answers = []
     for ecg in ecgs:
         try:
-            async with index.claim(ecg.ecg_id) as is_there:
-                answers.append(is_there)
+            async with index.claim(ecg.ecg_id, ecg.patient_id) as filed:
+                answers.append(filed is not None)
                 raise RetriableError("only asking")
         except RetriableError:
             continue
@@ -91,7 +92,7 @@ async def test_two_gateways_learn_from_each_other(
         open_repeats(broker.bootstrap, codec, tmp_path / "one", WINDOW) as one,
         open_repeats(broker.bootstrap, codec, tmp_path / "other", WINDOW) as other,
     ):
-        async with one.claim(ecg.ecg_id) as is_there:
+        async with one.claim(ecg.ecg_id, ecg.patient_id) as is_there:
             assert not is_there
             await publisher.publish(ecg)
         async with asyncio.timeout(DEADLINE_S):
@@ -99,6 +100,20 @@ async def test_two_gateways_learn_from_each_other(
                 if await there(other, [ecg]) == [True]:
                     return
                 await asyncio.sleep(0.01)  # between two looks
+
+
+async def test_under_whom_an_ecg_is_there_is_learnt_from_the_log(
+    broker: RunningBroker, codec: Codec, tmp_path: Path
+) -> None:
+    await apply_topics(broker.bootstrap, 4)
+    (ecg,) = ecgs_of(107, 1)
+    async with publisher_of(broker, codec) as publisher:
+        await publisher.publish(ecg)
+    async with (
+        open_repeats(broker.bootstrap, codec, tmp_path, WINDOW) as index,
+        index.claim(ecg.ecg_id, "another patient") as filed,
+    ):
+        assert filed == Filed(patient=digest_of(ecg.patient_id))
 
 
 async def test_a_send_that_was_cut_is_looked_up_before_it_is_sent_again(
@@ -112,13 +127,13 @@ async def test_a_send_that_was_cut_is_looked_up_before_it_is_sent_again(
     ):
 
         async def publish_unheard() -> None:
-            async with index.claim(ecg.ecg_id):
+            async with index.claim(ecg.ecg_id, ecg.patient_id):
                 await publisher.publish(ecg)
                 raise TimeoutError
 
         with pytest.raises(TimeoutError):
             await publish_unheard()
-        async with index.claim(ecg.ecg_id) as is_there:
+        async with index.claim(ecg.ecg_id, ecg.patient_id) as is_there:
             assert is_there
 
 

@@ -123,7 +123,7 @@ def attributes(path: Path) -> set[str]:
 
 
 #: Hands the whole environment on to the workers it starts, and reads nothing of it.
-PASSES_THE_ENVIRONMENT_ON = {"ops/worker_processes.py", "streams/feeds/reading.py"}
+PASSES_THE_ENVIRONMENT_ON = {"ops/worker_processes.py", "streams/feeds/reading_child.py"}
 
 #: ``utc_now``; and a gauge that Prometheus wants in Unix time and nothing decides by.
 READ_THE_WALL_CLOCK = {"streams/stage.py", "streams/tally.py"}

@@ -10,7 +10,8 @@ from schemas.errors import ConfigurationError, InvalidRecordError, RetriableErro
 from schemas.identity import ecg_id
 from streams.feeds.admission import Ending
 from streams.feeds.feed_metrics import FeedMetrics
-from streams.feeds.gateway import FeedBusyError, Gateway, named
+from streams.feeds.filing import Filed, digest_of
+from streams.feeds.gateway import FeedBusyError, Gateway, is_of, named
 from streams.feeds.in_flight import FlightLimits
 from streams.feeds.producer import BrokerUnavailableError
 from streams.feeds.read import read
@@ -211,6 +212,58 @@ def test_without_a_uid_the_id_follows_the_pseudonym_and_no_merge() -> None:
     assert (merged.patient_id, merged.ecg_id) == ("P9", by_pseudonym)
     unmerged = named(ecg, World(pseudonyms={"S0": "P0"}))
     assert (unmerged.patient_id, unmerged.ecg_id) == ("P0", by_pseudonym)
+
+
+async def test_the_same_uid_under_another_patient_is_refused_and_kept() -> None:
+    world = World(pseudonyms={"S0": "P0"})
+    gateway = gateway_in(world)
+    assert (await gateway.admit(delivery_of())).ending is Ending.ACCEPTED
+    world.pseudonyms = {"S0": "P1"}
+    admission = await gateway.admit(delivery_of())
+    assert (admission.ending, admission.reason) == (Ending.QUARANTINED, RefusalReason.PATIENT_MISMATCH)
+    assert "accepted under another patient; find out whose it is" in admission.message
+    assert not {"S0", "P0", "P1"} & set(admission.message.replace(";", " ").split())
+    refusal = await gateway.try_admit(delivery_of())
+    assert isinstance(refusal, FeedRefusedError), "a replay changes nothing"
+    assert len(world.published) == len(world.kept) == 1
+    assert world.unclear == set()
+    world.pseudonyms = {"S0": "P0"}
+    corrected = await gateway.try_admit(delivery_of())
+    assert not isinstance(corrected, FeedRefusedError)
+    assert corrected.ending is Ending.REPEATED
+
+
+@pytest.mark.parametrize("then", [{}, {"P0": "P9"}, {"P8": "P9", "P0": "P9"}])
+@pytest.mark.parametrize("again_as", ["P0", "P9"])
+async def test_merged_since_it_is_the_same_patients(then: dict[str, str], again_as: str) -> None:
+    """Accepted under the prior identifier, sent again with it or with the surviving one."""
+    world = World(pseudonyms={"S0": "P0"})
+    gateway = gateway_in(world)
+    await gateway.admit(delivery_of())
+    world.survivors, world.pseudonyms = then, {"S0": again_as}
+    is_same = again_as == "P0" or "P0" in then
+    assert (await gateway.admit(delivery_of())).ending is (Ending.REPEATED if is_same else Ending.QUARANTINED)
+
+
+async def test_once_a_merge_is_undone_what_was_accepted_under_the_survivor_is_anothers() -> None:
+    world = World(survivors={"S0": "S9"})
+    gateway = gateway_in(world)
+    await gateway.admit(delivery_of())
+    world.survivors = {}
+    assert (await gateway.admit(delivery_of())).reason is RefusalReason.PATIENT_MISMATCH
+
+
+async def test_what_was_accepted_before_there_was_a_key_is_a_repeat() -> None:
+    world = World()
+    gateway = gateway_in(world)
+    await gateway.admit(delivery_of())
+    world.pseudonyms = {"S0": "P0"}
+    assert (await gateway.admit(delivery_of())).ending is Ending.REPEATED
+
+
+def test_of_what_nobody_knows_whose_it_is_nothing_is_said() -> None:
+    assert is_of(Filed(), "P0", "S0", World())
+    assert not is_of(Filed(patient=digest_of("P1")), "P0", "S0", World())
 
 
 async def test_deliveries_are_counted_by_how_they_ended() -> None:

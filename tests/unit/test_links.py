@@ -109,7 +109,9 @@ def test_a_family_is_all_links_to_one_survivor() -> None:
     links = Links([link("A", "B", 1), link("B", "C", 2), link("X", "Y", 3), link("D", "C", 4)])
     for each in "ABCD":
         assert [record.prior_patient_id for record in links.family_of(each)] == ["A", "B", "D"]
+        assert links.identifiers_of(each) == frozenset("ABCD")
     assert links.family_of("Z") == ()
+    assert links.identifiers_of("Z") == {"Z"}
 
 
 IDS = st.sampled_from("ABCDEF")

@@ -1,5 +1,6 @@
 """What people do about refused deliveries, over records and content in memory."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -8,8 +9,8 @@ import pytest
 from quarantine_in_memory import NOW, MemoryGateway, MemoryQuarantine, delivery_of, dicom_of
 
 from schemas.errors import RetriableError
-from schemas.quarantine import QuarantineVerb
-from streams.feeds.admission import Correction
+from schemas.quarantine import EcgQuarantined, QuarantineAct, QuarantineVerb
+from streams.feeds.admission import Admission, Correction, Delivery
 from streams.feeds.quarantine.acts import By, QuarantineDesk, ReasonMissingError
 from streams.feeds.quarantine.corrections import CorrectionError, checked, corrected, read_back, written
 from streams.feeds.quarantine.finding import NotInQuarantineError, Wanted
@@ -17,7 +18,7 @@ from streams.feeds.quarantine.fold import OutOfTurnError, State
 from streams.feeds.quarantine.gist import gist_of
 from streams.feeds.quarantine.mending import MENDS, what_mends
 from streams.feeds.readers.options import ReadOptions
-from streams.feeds.refusal import RefusalReason
+from streams.feeds.refusal import FeedRefusedError, RefusalReason
 from streams.feeds.sealing import QUARANTINE, SealError, Secret
 
 SEALER = Secret(bytes(32)).sealer(QUARANTINE)
@@ -269,3 +270,84 @@ async def test_with_its_correction_nothing_speaks_against_it() -> None:
 def test_every_reason_says_what_mends_it() -> None:
     assert MENDS.keys() == set(RefusalReason)
     assert "update Diastole" in what_mends("A_NEWER_ONE")
+
+
+class Meanwhile(MemoryGateway):
+    """Does something else while a delivery is on its way."""
+
+    def __init__(self, other: Callable[[], Awaitable[object]]) -> None:
+        super().__init__()
+        self._other = other
+
+    async def try_admit(self, delivery: Delivery) -> Admission | FeedRefusedError:
+        outcome = await super().try_admit(delivery)
+        await self._other()
+        return outcome
+
+
+async def test_a_replay_that_wrote_nothing_tells_what_may_be_otherwise(ward: Ward) -> None:
+    """An ECG with a UID of its own keeps its id, whoever is named: it may be there under another patient."""
+    other = delivery_of(dicom_of("4711"))
+    assert isinstance(await ward.gateway.try_admit(other), Admission)
+    await ward.desk.correct(ward.name, {"patient_id": "4712", "ward_id": "W3"}, BY)
+    replayed = await ward.desk.replay(ward.name, BY, ward.gateway)
+    assert (replayed.was_there, replayed.left_out) == (True, ("patient_id", "ward_id"))
+    assert [ecg.patient_id for ecg in ward.gateway.published.values()] == ["4711"]
+    assert ward.kept.acts[-1].reason == "it was on ecg.recorded.v1 already"
+
+
+async def test_a_replay_that_wrote_all_leaves_nothing_to_check(ward: Ward) -> None:
+    await ward.desk.correct(ward.name, {"patient_id": "4711"}, BY)
+    replayed = await ward.desk.replay(ward.name, BY, ward.gateway)
+    assert (replayed.was_there, replayed.left_out) == (False, ())
+
+
+async def test_a_correction_during_a_replay_is_told_to_who_replays(ward: Ward) -> None:
+    gateway = Meanwhile(lambda: ward.desk.correct(ward.name, {"patient_id": "4712"}, BY))
+    await ward.desk.correct(ward.name, {"patient_id": "4711", "ward_id": "W3"}, BY)
+    replayed = await ward.desk.replay(ward.name, BY, gateway)
+    assert (replayed.was_there, replayed.left_out) == (False, ("patient_id",))
+
+
+async def test_a_correction_that_came_after_a_replay_is_told_so(ward: Ward) -> None:
+    await ward.desk.correct(ward.name, {"patient_id": "4711"}, BY)
+
+    class Late(MemoryQuarantine):
+        """Somebody's replay is written before the correction that began earlier."""
+
+        async def append(self, record: EcgQuarantined | QuarantineAct) -> None:
+            if isinstance(record, QuarantineAct) and record.verb is QuarantineVerb.CORRECTED:
+                await ward.desk.replay(ward.name, BY, ward.gateway)
+            await ward.kept.append(record)
+
+    late = Late()
+    late.records, late.entries = ward.kept.records, ward.kept.entries
+    desk = QuarantineDesk(late, ward.kept, SEALER, lambda: NOW)
+    with pytest.raises(OutOfTurnError, match="was replayed"):
+        await desk.correct(ward.name, {"patient_id": "4712"}, BY)
+    assert [ecg.patient_id for ecg in ward.gateway.published.values()] == ["4711"]
+
+
+@pytest.mark.parametrize("sites", [("south",), ("south", "")])
+async def test_who_may_see_other_sites_alone_can_do_nothing_here(ward: Ward, sites: tuple[str, ...]) -> None:
+    stranger = replace(BY, sites=sites)
+    for doing in (
+        ward.desk.show(ward.name, stranger),
+        ward.desk.correct(ward.name[:8], {"patient_id": "4711"}, stranger),
+        ward.desk.replay(ward.name, stranger, ward.gateway),
+        ward.desk.discard(ward.name, "junk", stranger),
+    ):
+        with pytest.raises(NotInQuarantineError):
+            await doing
+    assert await ward.desk.entries(Wanted(sites=sites)) == []
+    assert ward.kept.acts == []
+
+
+async def test_who_may_see_a_site_sends_nothing_out_of_sight(ward: Ward) -> None:
+    own = replace(BY, sites=("north", "west"))
+    assert [entry.quarantine_id for entry in await ward.desk.entries(Wanted(sites=own.sites))] == [ward.name]
+    with pytest.raises(CorrectionError, match="one of your sites"):
+        await ward.desk.correct(ward.name, {"site_id": "south"}, own)
+    entry = await ward.desk.correct(ward.name, {"site_id": "west", "patient_id": "4711"}, own)
+    assert entry.state is State.CORRECTED
+    assert (await ward.desk.replay(ward.name, own, ward.gateway)).ecg_id is not None

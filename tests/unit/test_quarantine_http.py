@@ -10,7 +10,7 @@ from quarantine_in_memory import NOW, MemoryGateway, MemoryQuarantine, delivery_
 
 from schemas.errors import RetriableError
 from schemas.quarantine import QuarantineVerb
-from streams.feeds.quarantine.acts import QuarantineDesk
+from streams.feeds.quarantine.acts import By, QuarantineDesk
 from streams.feeds.quarantine.http import QuarantineService, quarantine_router
 from streams.feeds.sealing import QUARANTINE, Secret
 
@@ -19,24 +19,24 @@ LIST = "/v1/quarantine"
 PROBLEM = "application/problem+json"
 
 
-async def operator(authorization: str = Header(default="")) -> str:
+async def operator(authorization: str = Header(default="")) -> By:
     """Stand in for the gateway's own check of tokens."""
     if authorization != "Bearer right":
         raise HTTPException(401)
-    return "ward-desk"
+    return By(actor="ward-desk", origin="http")
 
 
 class Site:
     """A quarantine with one nameless ECG in it, and its routes."""
 
-    def __init__(self) -> None:
+    def __init__(self, who: By | None = None) -> None:
         self.kept = MemoryQuarantine()
         self.gateway = MemoryGateway()
         desk = QuarantineDesk(self.kept, self.kept, Secret(bytes(32)).sealer(QUARANTINE), lambda: NOW)
         self.name = self.kept.keep(delivery_of(NAMELESS))
         self.app = FastAPI()
         service = QuarantineService(desk=desk, gateway=self.gateway, reads=self.gateway)
-        self.app.include_router(quarantine_router(lambda: service, operator))
+        self.app.include_router(quarantine_router(lambda: service, (lambda: who) if who else operator))
 
 
 @pytest.fixture
@@ -182,3 +182,42 @@ async def test_no_answer_from_kafka_is_told_as_later(site: Site, client: httpx.A
     response = await client.post(f"{LIST}/{site.name}/replay")
     problem_of(response, 503)
     assert int(response.headers["retry-after"]) > 0
+
+
+async def test_a_body_is_read_no_further_than_a_correction_is_long(
+    site: Site, client: httpx.AsyncClient
+) -> None:
+    """Before the token is looked at, too: whoever sends without one is not read on either."""
+    sent = 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(100):
+            sent += 1
+            yield b" " * 2**14
+
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        sent = 0
+        url = f"{LIST}/{site.name}/correct"
+        problem_of(await client.post(url, content=pieces(), headers=headers), 413)
+        assert sent <= 5
+    assert site.kept.acts == []
+
+
+async def test_a_replay_says_what_the_ecg_may_lack(site: Site, client: httpx.AsyncClient) -> None:
+    await site.gateway.try_admit(delivery_of(dicom_of("4711")))
+    await client.post(f"{LIST}/{site.name}/correct", json={"patient_id": "4712"})
+    replayed = (await client.post(f"{LIST}/{site.name}/replay")).json()
+    assert (replayed["was_there"], replayed["left_out"]) == (True, ["patient_id"])
+
+
+async def test_an_operator_of_another_site_finds_nothing() -> None:
+    site = Site(By(actor="south-desk", origin="http", sites=("south",)))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=site.app), base_url="http://gateway"
+    ) as client:
+        assert (await client.get(LIST)).json() == {"total": 0, "items": []}
+        for path in ("", "/content"):
+            problem_of(await client.get(f"{LIST}/{site.name}{path}"), 404)
+        problem_of(await client.post(f"{LIST}/{site.name}/replay"), 404)
+    assert site.kept.acts == []

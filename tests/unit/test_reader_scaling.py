@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.feeds.readers.scaling import Channel, to_one_scale
+from streams.feeds.readers.scaling import Channel, odd_scales, to_one_scale
 from streams.feeds.refusal import FeedRefusedError
 
 
@@ -74,3 +74,18 @@ def test_leads_without_samples_are_refused() -> None:
 def test_a_product_beyond_all_floats_is_refused_and_no_warning() -> None:
     with pytest.raises(FeedRefusedError, match="inf mV"):
         to_one_scale([channel([10**18], 1e300)])
+
+
+def test_a_lead_whose_scale_is_not_that_of_the_others_is_named() -> None:
+    counts = np.arange(4, dtype=np.int64)
+
+    def scaled(*scales: float) -> list[Channel]:
+        return [
+            Channel(name=f"V{k}", counts=counts, uv_per_count=scale)
+            for k, scale in enumerate(scales, start=1)
+        ]
+
+    assert odd_scales(scaled(5.0, 5.0, 0.5, 5.0, 5.0, 5.0)) == ("V3",)
+    assert odd_scales(scaled(*[5.0] * 6)) == ()
+    assert odd_scales(scaled(1.0, 2.0, 3.0, 4.0, 5.0, 6.0)) == ()  # each lead's own
+    assert odd_scales(scaled(2.5, 2.5, 2.5, 5.0, 5.0, 5.0)) == ()

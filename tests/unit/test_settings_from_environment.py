@@ -2,6 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.errors import ConfigurationError
+from streams.feeds.settings import load_feed_settings
 from streams.settings import Settings, load_settings
 
 
@@ -47,3 +48,13 @@ def test_the_zone_of_local_times_is_a_setting_that_must_exist(monkeypatch: pytes
         monkeypatch.setenv("DIASTOLE_TIMEZONE", wrong)
         with pytest.raises(ConfigurationError, match=r"DIASTOLE_TIMEZONE.*Europe/Rome"):
             load_settings()
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_file_of_a_feed_is_none(monkeypatch: pytest.MonkeyPatch, empty: str) -> None:
+    monkeypatch.setenv("DIASTOLE_FEED_KEY_FILE", empty)
+    monkeypatch.setenv("DIASTOLE_FEED_TOKENS", empty)
+    settings = load_feed_settings()
+    assert (settings.key_file, settings.tokens) == (None, None)
+    monkeypatch.setenv("DIASTOLE_FEED_KEY_FILE", "feed.key")
+    assert str(load_feed_settings().key_file) == "feed.key"

@@ -1,5 +1,7 @@
 """``POST /v1/ecgs``: any of the formats in, an acknowledgement out once Kafka has it."""
 
+import asyncio
+from collections.abc import Callable
 from datetime import tzinfo
 from typing import Any, Final
 
@@ -9,12 +11,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from schemas.errors import RetriableError
+from schemas.errors import DiastoleError
 from streams.feeds.admission import Admission, Admits, Delivery, Ending, Origin
 from streams.feeds.http.asking import SAID, options_of, require_token
 from streams.feeds.http.bodies import BodyRoom
 from streams.feeds.http.problems import ProblemError, problem
 from streams.feeds.http.tokens import Role, Tokens
+from streams.health import Health
 from streams.stage import UtcClock, utc_now
 
 FEED: Final = "http"
@@ -76,7 +79,10 @@ _DESCRIBED: Final[dict[str, Any]] = {
             "description": "Refused and kept whole in quarantine: {code, detail, quarantine_id}. "
             "Sending the same again changes nothing."
         },
-        "400": {"description": "The parameters or the multipart body are not understood; nothing was kept."},
+        "400": {
+            "description": "The body is empty, or parameters or multipart body are not understood; "
+            "nothing was kept."
+        },
         "401": {"description": "No known token."},
         "403": {"description": "The token has not the role, or not the site."},
         "408": {"description": "The body came too slowly."},
@@ -94,6 +100,7 @@ def build_app(
     zone: tzinfo,
     operators: APIRouter | None = None,
     room: BodyRoom | None = None,
+    health: Callable[[], Health] | None = None,
     now: UtcClock = utc_now,
 ) -> FastAPI:
     """Build the application.
@@ -110,6 +117,8 @@ def build_app(
         The quarantine's routes, which guard themselves by a token with the role operator.
     room : BodyRoom or None
         Bounds what all senders' bodies may hold together.
+    health : callable or None
+        What the feed says of itself; None is always well.
     """
     app = FastAPI(
         title="Diastole ECG gateway",
@@ -123,20 +132,28 @@ def build_app(
     @app.post("/v1/ecgs", summary="Deliver one ECG", openapi_extra=_DESCRIBED)
     async def deliver(request: Request) -> Response:
         token = require_token(request, tokens, Role.FEED)
-        async with bodies.read(request) as body:
-            options = options_of(request, body.fields, token, zone)
-            origin = Origin(feed=FEED, source=token.name, site_id=options.site_id)
-            delivery = Delivery(document=body.document, origin=origin, received_at=now(), options=options)
-            return _told(await gateway.admit(delivery))
+        try:
+            async with bodies.read(request) as body:
+                options = options_of(request, body.fields, token, zone)
+                origin = Origin(feed=FEED, source=token.name, site_id=options.site_id)
+                delivery = Delivery(document=body.document, origin=origin, received_at=now(), options=options)
+                return _told(await gateway.admit(delivery))
+        except asyncio.CancelledError:
+            # Nobody but the server cuts a request: when it ends, and has waited as long as it may.
+            return problem(503, "ENDING", "this feed ends; send it again later, it is written once")
 
-    @app.get("/healthz", summary="Whether the process lives")
-    async def healthz() -> dict[str, str]:
-        return {"status": "alive"}
+    @app.get("/healthz", summary="Whether the process does its work; 503: start it again")
+    async def healthz() -> Response:
+        if health is not None and health().stalled:
+            return problem(503, "STALLED", "nothing more is taken; this process ends, start it again")
+        return JSONResponse({"status": "alive"})
 
-    @app.get("/readyz", summary="Whether deliveries are taken")
-    async def readyz() -> dict[str, str]:
-        # Served only while the gateway is open; what it waits for within a delivery, it tells the sender.
-        return {"status": "ready"}
+    @app.get("/readyz", summary="Whether deliveries are taken at this moment")
+    async def readyz() -> Response:
+        if health is not None and not (found := health()).ready:
+            code = found.held_up_by or "STALLED"
+            return problem(503, code, "deliveries would not be acknowledged now; see the feed's log")
+        return JSONResponse({"status": "ready"})
 
     if operators is not None:
         app.include_router(operators)
@@ -164,8 +181,9 @@ def _answer_errors(app: FastAPI) -> None:
     async def told(_: Request, error: ProblemError) -> Response:
         return problem(error.status, error.code, error.detail)
 
-    @app.exception_handler(RetriableError)
-    async def later(_: Request, error: RetriableError) -> Response:
+    @app.exception_handler(DiastoleError)
+    async def later(_: Request, error: DiastoleError) -> Response:
+        # What the operator must mend is no matter of the ECG either: it is taken once that is done.
         return problem(503, error.code, str(error))
 
     @app.exception_handler(RequestValidationError)
@@ -173,6 +191,12 @@ def _answer_errors(app: FastAPI) -> None:
         # FastAPI's own answer repeats what was sent, and that may be a patient's.
         names = sorted({".".join(str(part) for part in found["loc"]) for found in error.errors()})
         return problem(400, "BAD_REQUEST", f"not understood: {', '.join(names)}; see /openapi.json")
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> Response:
+        return problem(
+            500, "FAILED", "this is an error of the feed; nothing was promised, send it again later"
+        )
 
     @app.exception_handler(HTTPException)
     async def other(_: Request, error: HTTPException) -> Response:

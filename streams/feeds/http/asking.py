@@ -1,5 +1,6 @@
 """Who asks, and what they say beside the ECG: the token, and what query, headers or form add."""
 
+import ipaddress
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Final
@@ -16,6 +17,9 @@ from streams.feeds.readers.options import ReadOptions
 #: identifier is better sent as a header or field: proxies write addresses into their logs.
 SAID: Final = ("patient_id", "site", "ward", "timezone", "acquired_at", "urgency")
 
+#: What proxies add to a request that they pass on.
+_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+
 
 def require_token(request: Request, tokens: Tokens | None, role: Role) -> Token:
     """Return whose request it is.
@@ -23,12 +27,11 @@ def require_token(request: Request, tokens: Tokens | None, role: Role) -> Token:
     Raises
     ------
     ProblemError
-        401 without a known token, 403 when it does not allow this.
+        401 without a known token, 403 when it does not allow this; without tokens 403 for whoever is not a
+        program on this machine.
     """
     if tokens is None:
-        # A page in a browser on this machine may send here too; it cannot leave its origin unsaid.
-        if "origin" in request.headers:
-            raise ProblemError(403, "FORBIDDEN", "requests of web pages need a token (DIASTOLE_FEED_TOKENS)")
+        _require_local(request)
         return LOOPBACK
     scheme, _, presented = request.headers.get("authorization", "").partition(" ")
     token = tokens.bearer(presented.strip()) if scheme.lower() == "bearer" else None
@@ -43,15 +46,47 @@ def require_token(request: Request, tokens: Tokens | None, role: Role) -> Token:
     return token
 
 
+def _require_local(request: Request) -> None:
+    """Refuse what did not begin on this machine, although it comes from there."""
+    if any(name in request.headers for name in _FORWARDED):
+        raise ProblemError(
+            403, "FORBIDDEN", "what a proxy passes on needs a token; set DIASTOLE_FEED_TOKENS for the feed"
+        )
+    # A page in a browser on this machine may send here too. It cannot leave its origin unsaid, nor, where it
+    # reads from a name that its owner lets point here, that name.
+    if "origin" in request.headers or not is_loopback(_host(request.headers.get("host", ""))):
+        raise ProblemError(
+            403,
+            "FORBIDDEN",
+            "without tokens the feed is for programs on this machine, asked at 127.0.0.1 or localhost; "
+            "set DIASTOLE_FEED_TOKENS for others",
+        )
+
+
+def _host(written: str) -> str:
+    if written.startswith("["):
+        return written[1:].partition("]")[0]
+    return written.partition(":")[0]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as an address or a name, can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def options_of(request: Request, fields: Mapping[str, str], token: Token, zone: tzinfo) -> ReadOptions:
-    """Read what the request says beside the ECG; a form field goes before a header, that before the query.
+    """Read what the request says beside the ECG, as form field, header or in its address.
 
     The patient named is the one expected: an ECG that names somebody else is refused.
 
     Raises
     ------
     ProblemError
-        400 when something cannot be read, 403 when the site is not one of the token's.
+        400 when something cannot be read, or is said twice and differently, 403 when the site is not one of
+        the token's.
     """
     said = {name: _said(name, request, fields) for name in SAID}
     zone = _zone(said["timezone"], zone)
@@ -67,8 +102,12 @@ def options_of(request: Request, fields: Mapping[str, str], token: Token, zone: 
 
 def _said(name: str, request: Request, fields: Mapping[str, str]) -> str:
     header = f"x-diastole-{name.replace('_', '-')}"
-    found = fields.get(name) or request.headers.get(header) or request.query_params.get(name) or ""
-    return found.strip()
+    places = (fields.get(name, ""), *request.headers.getlist(header), *request.query_params.getlist(name))
+    found = {text.strip() for text in places} - {""}
+    if len(found) > 1:
+        # Which is right cannot be known, and a patient is not guessed.
+        raise ProblemError(400, "CONTRADICTION", f"{name} is said more than once, differently; say it once")
+    return found.pop() if found else ""
 
 
 def _site(site: str, token: Token) -> str:

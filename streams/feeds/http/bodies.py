@@ -70,14 +70,19 @@ class BodyRoom:
         ------
         ProblemError
             413 when it is larger than a delivery may be, 408 when it comes too slowly or stops, 503 when too
-            many bytes are held already, 400 when it is a multipart body that is none.
+            many bytes are held already, 400 when it is empty, or a multipart body that is none.
         """
-        held = bytearray()
+        held, n_held = bytearray(), 0
         try:
-            await self._fill(held, request)
-            yield _body(request.headers.get("content-type", ""), bytes(held))
+            try:
+                await self._fill(held, request)
+            finally:
+                n_held = len(held)
+            content = bytes(held)
+            held.clear()
+            yield _body(request.headers.get("content-type", ""), content)
         finally:
-            self._free += len(held)
+            self._free += n_held
 
     async def _fill(self, held: bytearray, request: Request) -> None:
         if int(_digits(request.headers.get("content-length", "0"))) > self._max_bytes:
@@ -94,6 +99,10 @@ class BodyRoom:
                         )
                     held += chunk
                     self._free -= len(chunk)
+            if not held:
+                raise ProblemError(
+                    400, "EMPTY", "the body is empty; send the ECG in it (curl: --data-binary @FILE)"
+                )
         except TimeoutError:
             raise ProblemError(408, "TOO_SLOW", "the body came too slowly; send it again") from None
         except ClientDisconnect:
@@ -106,6 +115,28 @@ class BodyRoom:
             f"more than the {self._max_bytes} bytes of one delivery (DIASTOLE_FEED_MAX_BYTES); "
             "export the 10 s resting ECG alone",
         )
+
+
+async def small_body(request: Request, most_bytes: int, within_s: float = CHUNK_S) -> bytes:
+    """Read the body of a request that is no delivery.
+
+    Raises
+    ------
+    ProblemError
+        413 when it is larger, 408 when it comes too slowly or stops.
+    """
+    held = bytearray()
+    try:
+        async with asyncio.timeout(within_s):
+            async for chunk in request.stream():
+                if len(held) + len(chunk) > most_bytes:
+                    raise ProblemError(413, "TOO_LARGE", f"more than {most_bytes} bytes; see /openapi.json")
+                held += chunk
+    except TimeoutError:
+        raise ProblemError(408, "TOO_SLOW", "the body came too slowly; send it again") from None
+    except ClientDisconnect:
+        raise ProblemError(408, "DISCONNECTED", "the sender left") from None
+    return bytes(held)
 
 
 def _digits(text: str) -> str:
@@ -186,9 +217,14 @@ class _Parts:
         named = options.get(b"filename")
         if named is not None:
             name = PurePosixPath(named.decode("utf-8", "replace").replace("\\", "/")).name
-            self.files[name or f"file{self._n_parts}"] = bytes(self._content)
+            name = name or f"file{self._n_parts}"
+            if name in self.files:
+                raise ProblemError(400, "BAD_BODY", "two files have one name; give each its own")
+            self.files[name] = bytes(self._content)
         elif len(self._content) <= _MAX_FIELD_BYTES:
             key = options.get(b"name", b"").decode("utf-8", "replace")
+            if key in self.fields:
+                raise ProblemError(400, "BAD_BODY", "two fields have one name; say each once")
             self.fields[key] = self._content.decode("utf-8", "replace").strip()
         else:
             raise ProblemError(400, "BAD_BODY", "a part without a file name is longer than a field may be")

@@ -1,8 +1,9 @@
 """The HTTP feed as a server: where it listens, how long it waits for a sender, how it ends."""
 
 import asyncio
-import ipaddress
+import logging
 import socket
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from schemas.errors import ConfigurationError
+from streams.feeds.http.asking import is_loopback
 
 log = structlog.get_logger()
 
@@ -58,7 +60,7 @@ def require_guarded(host: str, *, has_tokens: bool) -> None:
     ConfigurationError
         When there are no tokens and the address is none of loopback.
     """
-    if not has_tokens and not _is_loopback(host):
+    if not has_tokens and not is_loopback(host):
         raise ConfigurationError(
             f"without tokens the HTTP feed listens on loopback alone, not on {host}: make one with "
             "`diastole token new NAME` and set DIASTOLE_FEED_TOKENS, or use --host 127.0.0.1"
@@ -166,7 +168,24 @@ def _config(
         **tls,
     )
     config.load()
+    uvicorn_log = logging.getLogger("uvicorn.error")
+    if not any(isinstance(known, _TypesAlone) for known in uvicorn_log.filters):
+        uvicorn_log.addFilter(_TypesAlone())
     return config
+
+
+class _TypesAlone(logging.Filter):
+    """Says in our log what uvicorn says; of an error type and place, since its text may quote a patient."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.exc_info or record.exc_info[1] is None:
+            log.warning("http_server", said=record.getMessage())
+            return False
+        error, trace = record.exc_info[1], record.exc_info[2]
+        frames = traceback.extract_tb(trace)
+        at = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        log.error("http_request_failed", error=type(error).__name__, at=at, then="answered 500; report it")
+        return False
 
 
 def listen(address: Address) -> socket.socket:
@@ -191,10 +210,3 @@ def listen(address: Address) -> socket.socket:
             "free the port, or choose another with --host and --port"
         ) from None
     return listening
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

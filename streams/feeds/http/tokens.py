@@ -6,7 +6,7 @@
     name = "cart-export"        # named in logs, health and quarantine: no secret, nobody's name
     sha256 = "9f86d08…"         # of the token; `diastole token new` writes it and shows the token once
     roles = ["feed"]            # feed: deliver ECGs; operator: work on the quarantine
-    sites = ["north"]           # deliver for these sites alone; left out: for any
+    sites = ["north"]           # deliver for, and see the quarantine of, these sites alone; left out: any
 """
 
 import hashlib

@@ -53,6 +53,12 @@ class Links:
         survivor = self.survivor_of(patient_id)
         return tuple(r for r in self.active() if self.survivor_of(r.prior_patient_id) == survivor)
 
+    def identifiers_of(self, patient_id: str) -> frozenset[str]:
+        """All identifiers that have the same survivor as this one, it and the survivor among them."""
+        following, survivor = self._followed(), self.survivor_of(patient_id)
+        priors = (prior for prior in following if _end(following, prior) == survivor)
+        return frozenset((survivor, *priors))
+
     def merging(
         self, prior: str, surviving: str, *, now: datetime, origin: str, actor: str
     ) -> PatientLinked | None:

@@ -121,6 +121,10 @@ class Names:
         """Links among the identifiers of this patient, the oldest first."""
         return self._links.family_of(pseudonym)
 
+    def identifiers_of(self, pseudonym: str) -> frozenset[str]:
+        """All identifiers that are this patient today, itself among them."""
+        return self._links.identifiers_of(pseudonym)
+
     async def merge(
         self, prior_patient_id: str, surviving_patient_id: str, *, origin: str, actor: str
     ) -> bool:

@@ -2,15 +2,23 @@
 
 import uuid
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from schemas.errors import PoisonError
 from schemas.identity import act_id
 from schemas.invariants import MAX_TEXT_CHARS
 from schemas.quarantine import QuarantineAct, QuarantineVerb
-from streams.feeds.admission import Admission, Correction, Delivery, Readmits
+from streams.feeds.admission import Admission, Correction, Delivery, Ending, Readmits
 from streams.feeds.quarantine.content import unwrapped, wrapped
-from streams.feeds.quarantine.corrections import checked, corrected, merged, read_back, written
+from streams.feeds.quarantine.corrections import (
+    SITE_ID,
+    CorrectionError,
+    checked,
+    corrected,
+    merged,
+    read_back,
+    written,
+)
 from streams.feeds.quarantine.finding import Wanted, entry_named, newest_first
 from streams.feeds.quarantine.fold import Entry, Event, OutOfTurnError, State, require_turn
 from streams.feeds.quarantine.packing import unpacked
@@ -18,6 +26,9 @@ from streams.feeds.quarantine.ports import HoldsContent, KnowsEntries
 from streams.feeds.refusal import FeedRefusedError
 from streams.feeds.sealing import Sealer
 from streams.stage import UtcClock
+
+#: Said in the audit of a replay that wrote nothing.
+_WAS_THERE: Final = "it was on ecg.recorded.v1 already"
 
 
 class ReasonMissingError(PoisonError):
@@ -28,10 +39,17 @@ class ReasonMissingError(PoisonError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class By:
-    """Who acts, and where from (``command``, ``http``)."""
+    """Who acts, and where from (``command``, ``http``).
+
+    Attributes
+    ----------
+    sites : tuple of str
+        Only deliveries of these sites are there for them; empty: all are.
+    """
 
     actor: str
     origin: str
+    sites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,12 +77,18 @@ class Replayed:
     ----------
     is_earlier : bool
         It had been replayed before; nothing was done.
+    was_there : bool
+        The ECG was on ``ecg.recorded.v1`` already, under the patient with which it came then.
+    left_out : tuple of str
+        Corrected fields, of which the ECG there may have others. Names, not what they were corrected to.
     """
 
     entry: Entry
     ecg_id: str | None = None
     refusal: FeedRefusedError | None = None
     is_earlier: bool = False
+    was_there: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 class QuarantineDesk:
@@ -102,7 +126,7 @@ class QuarantineDesk:
         ContentGoneError, KeptContentError
             When its content is not whole.
         """
-        entry = await self._entry(name)
+        entry = await self._entry(name, by)
         entry = await self._act(entry, QuarantineVerb.SHOWN, by, reason=reason)
         correction = self._correction(entry)
         delivery = await self._delivery(entry, correction) if entry.is_open else None
@@ -121,13 +145,18 @@ class QuarantineDesk:
             When the delivery was replayed or discarded.
         """
         given = checked(correction)
-        entry = await self._entry(name)
+        if by.sites and given.get(SITE_ID, by.sites[0]) not in by.sites:
+            raise CorrectionError(f"{SITE_ID} must be one of your sites; ask somebody who may see that one")
+        entry = await self._entry(name, by)
         require_turn(entry, Event.CORRECTED)
         known = self._correction(entry)
         if {**known, **given} == known:
             return entry
         kept = wrapped(written(given), self._sealer, _context(entry))
-        return await self._act(entry, QuarantineVerb.CORRECTED, by, reason=reason, correction=kept)
+        entry = await self._act(entry, QuarantineVerb.CORRECTED, by, reason=reason, correction=kept)
+        if kept not in entry.corrections:  # replayed or discarded meanwhile, by somebody else
+            require_turn(entry, Event.CORRECTED)
+        return entry
 
     async def replay(self, name: str, by: By, gateway: Readmits) -> Replayed:
         """Offer a delivery, with its corrections, to the gateway once more.
@@ -144,15 +173,17 @@ class QuarantineDesk:
         SealError, ContentGoneError, KeptContentError
             When it cannot be opened.
         """
-        entry = await self._entry(name)
+        entry = await self._entry(name, by)
         if entry.state is State.REPLAYED:
             await self._content.remove(entry)
             return Replayed(entry=entry, ecg_id=entry.ecg_id, is_earlier=True)
         _require_open(entry, Event.REPLAYED)
-        outcome = await gateway.try_admit(await self._delivery(entry, self._correction(entry)))
+        used = self._correction(entry)
+        outcome = await gateway.try_admit(await self._delivery(entry, used))
         if isinstance(outcome, FeedRefusedError):
             return await self._refused_again(entry, outcome, by)
-        return await self._accepted(entry, outcome, by)
+        replayed = await self._accepted(entry, outcome, by)
+        return replace(replayed, left_out=self._left_out(replayed, used))
 
     async def discard(self, name: str, reason: str, by: By) -> Entry:
         """Give a delivery up for good and remove its content. Again it changes nothing.
@@ -166,7 +197,7 @@ class QuarantineDesk:
         """
         if not reason.strip():
             raise ReasonMissingError("say why it is discarded; the reason is kept for good")
-        entry = await self._entry(name)
+        entry = await self._entry(name, by)
         if entry.state is not State.DISCARDED:
             require_turn(entry, Event.DISCARDED)
             entry = await self._act(
@@ -178,9 +209,14 @@ class QuarantineDesk:
             await self._content.remove(entry)
         return entry
 
-    async def _entry(self, name: str) -> Entry:
+    async def _entry(self, name: str, by: By) -> Entry:
         await self._log.catch_up()
-        return entry_named(self._log.entries, name)
+        return entry_named(self._log.entries, name, by.sites)
+
+    def _left_out(self, replayed: Replayed, used: Correction) -> tuple[str, ...]:
+        """Name corrected fields that the ECG may lack: it was there, or they came during the replay."""
+        known = self._correction(replayed.entry)
+        return tuple(field for field in known if replayed.was_there or known.get(field) != used.get(field))
 
     async def _refused_again(self, entry: Entry, refusal: FeedRefusedError, by: By) -> Replayed:
         entry = await self._act(
@@ -195,9 +231,10 @@ class QuarantineDesk:
             by,
             occasion=f"{entry.opening}:{admission.ecg_id}",
             ecg_id=admission.ecg_id,
+            reason=_WAS_THERE if admission.ending is Ending.REPEATED else "",
         )
         await self._content.remove(entry)
-        return Replayed(entry=entry, ecg_id=admission.ecg_id)
+        return Replayed(entry=entry, ecg_id=admission.ecg_id, was_there=admission.ending is Ending.REPEATED)
 
     async def _act(
         self, entry: Entry, verb: QuarantineVerb, by: By, *, occasion: str = "", reason: str = "", **more: Any

@@ -1,6 +1,6 @@
 """Finding deliveries in quarantine: by id, by the beginning of one, by what they have in common."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +26,8 @@ class Wanted:
         As the delivery's record has them; ``code`` as last found out.
     since : datetime or None
         Aware; received then or later.
+    sites : tuple of str
+        Of one of these sites: those that whoever asks may see.
     """
 
     states: frozenset[State] = frozenset()
@@ -34,6 +36,7 @@ class Wanted:
     source: str = ""
     site_id: str = ""
     since: datetime | None = None
+    sites: tuple[str, ...] = ()
 
     def matches(self, entry: Entry) -> bool:
         """Whether an entry is asked for."""
@@ -44,8 +47,14 @@ class Wanted:
             and self.feed in ("", record.feed)
             and self.source in ("", record.source)
             and self.site_id in ("", record.site_id)
+            and is_in_sight(entry, self.sites)
             and (self.since is None or record.received_at >= self.since)
         )
+
+
+def is_in_sight(entry: Entry, sites: Collection[str]) -> bool:
+    """Whether who may see these sites may see the entry; none at all stands for every site."""
+    return not sites or entry.record.site_id in sites
 
 
 def newest_first(entries: Iterable[Entry], wanted: Wanted) -> list[Entry]:
@@ -54,8 +63,8 @@ def newest_first(entries: Iterable[Entry], wanted: Wanted) -> list[Entry]:
     return sorted(chosen, key=lambda entry: (entry.record.received_at, entry.quarantine_id), reverse=True)
 
 
-def entry_named(entries: Mapping[str, Entry], name: str) -> Entry:
-    """Find the entry whose id is ``name`` or alone begins so.
+def entry_named(entries: Mapping[str, Entry], name: str, sites: Collection[str] = ()) -> Entry:
+    """Find the entry whose id is ``name`` or alone begins so, among those in sight.
 
     Raises
     ------
@@ -64,9 +73,13 @@ def entry_named(entries: Mapping[str, Entry], name: str) -> Entry:
     """
     wanted = name.strip().lower()
     known = entries.get(wanted)
-    if known is not None:
+    if known is not None and is_in_sight(known, sites):
         return known
-    found = [entry for quarantine_id, entry in entries.items() if wanted and quarantine_id.startswith(wanted)]
+    found = [
+        entry
+        for quarantine_id, entry in entries.items()
+        if wanted and quarantine_id.startswith(wanted) and is_in_sight(entry, sites)
+    ]
     if len(found) == 1:
         return found[0]
     if not found:

@@ -9,10 +9,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from starlette.types import Message
 
 from schemas.errors import DiastoleError, PoisonError, RetriableError
 from schemas.invariants import MAX_NAME_CHARS, MAX_TEXT_CHARS
 from streams.feeds.admission import Readmits
+from streams.feeds.http.bodies import small_body
+from streams.feeds.http.problems import ProblemError, problem
 from streams.feeds.ports import ReadsDocuments
 from streams.feeds.quarantine.acts import By, QuarantineDesk, ReasonMissingError
 from streams.feeds.quarantine.content import ContentGoneError
@@ -37,7 +40,10 @@ _STATUS: Final[dict[type[PoisonError], int]] = {
     FeedRefusedError: 422,
 }
 
-#: FastAPI dependency of the gateway: refuses who is no operator, returns the name of who is.
+#: The longest correction, with its reason and every character escaped, bytes.
+_MOST_BODY_BYTES: Final = 64 * 1024
+
+#: FastAPI dependency of the gateway: refuses who is no operator, returns as whom they act (:class:`By`).
 Authorised = Callable[..., Any]
 
 
@@ -97,8 +103,8 @@ class Filters(BaseModel):
     limit: int = Field(default=100, ge=1, le=1000)
     offset: int = Field(default=0, ge=0)
 
-    def wanted(self) -> Wanted:
-        """Translate."""
+    def wanted(self, sites: tuple[str, ...]) -> Wanted:
+        """Translate, for somebody who may see these sites."""
         return Wanted(
             states=frozenset(self.state),
             code=self.reason,
@@ -106,6 +112,7 @@ class Filters(BaseModel):
             source=self.source,
             site_id=self.site,
             since=self.since,
+            sites=sites,
         )
 
 
@@ -117,53 +124,62 @@ def quarantine_router(service: Callable[[], QuarantineService], authorised: Auth
     service : callable
         Asked at each request, so that the gateway may open after the application is made.
     authorised : callable
-        FastAPI dependency that returns the operator's name, and answers 401 or 403 to others.
+        FastAPI dependency that returns as whom the operator acts, and answers 401 or 403 to others.
     """
     router = APIRouter(prefix="/v1/quarantine", tags=["quarantine"], route_class=_Route)
-    actor = Annotated[str, Depends(authorised)]
+    operator = Annotated[By, Depends(authorised)]
 
     @router.get("")
-    async def listed(filters: Annotated[Filters, Query()], _: actor) -> Response:
+    async def listed(filters: Annotated[Filters, Query()], who: operator) -> Response:
         """List deliveries in quarantine, those received last first; names no patient."""
-        return await _answered(_page(service(), filters))
+        return await _answered(_page(service(), filters, who))
 
     @router.get("/{name}")
-    async def shown(name: str, who: actor) -> Response:
+    async def shown(name: str, who: operator) -> Response:
         """Show one with what can be read of it and every act on it; that it was shown is noted."""
-        return await _answered(_shown(service(), name, By(actor=who, origin=ORIGIN)))
+        return await _answered(_shown(service(), name, who))
 
     @router.get("/{name}/content")
-    async def content(name: str, who: actor) -> Response:
+    async def content(name: str, who: operator) -> Response:
         """Download the document as it came; that is noted."""
-        return await _answered(_content(service(), name, By(actor=who, origin=ORIGIN)))
+        return await _answered(_content(service(), name, who))
 
     @router.post("/{name}/correct")
-    async def correct(name: str, body: CorrectionBody, who: actor) -> Response:
+    async def correct(name: str, body: CorrectionBody, who: operator) -> Response:
         """Correct patient, time, zone, ward or site; takes effect when it is replayed."""
-        return await _answered(_corrected(service(), name, body, By(actor=who, origin=ORIGIN)))
+        return await _answered(_corrected(service(), name, body, who))
 
     @router.post("/{name}/replay")
-    async def replay(name: str, who: actor) -> Response:
-        """Offer it to the gateway again, as corrected: 200 with its ecg_id, or 422 with why not."""
-        return await _answered(_replayed(service(), name, By(actor=who, origin=ORIGIN)))
+    async def replay(name: str, who: operator) -> Response:
+        """Offer it to the gateway again, as corrected: 200 with its ecg_id, or 422 with why not.
+
+        ``left_out`` names corrected fields of which the ECG may have others: where ``was_there``, it was in
+        Kafka already, as it came then.
+        """
+        return await _answered(_replayed(service(), name, who))
 
     @router.post("/{name}/discard")
-    async def discard(name: str, body: DiscardBody, who: actor) -> Response:
+    async def discard(name: str, body: DiscardBody, who: operator) -> Response:
         """Give it up for good, with a reason."""
-        return await _answered(_discarded(service(), name, body, By(actor=who, origin=ORIGIN)))
+        return await _answered(_discarded(service(), name, body, who))
 
     return router
 
 
 class _Route(APIRoute):
-    """Answers what does not fit its form as a problem, which names field and rule and not what was given."""
+    """Answers what does not fit its form as a problem, which names field and rule and not what was given.
+
+    The body is read here, in a bounded way: FastAPI would read all there is before it asks who sends it.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handled = super().get_route_handler()
 
         async def answered(request: Request) -> Response:
             try:
-                return await handled(request)
+                return await handled(await _bounded(request))
+            except ProblemError as error:
+                return problem(error.status, error.code, error.detail)
             except RequestValidationError as error:
                 faults = [f"{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors()]
                 return _problem(422, "The request does not fit", RequestError("; ".join(faults)))
@@ -171,12 +187,21 @@ class _Route(APIRoute):
         return answered
 
 
+async def _bounded(request: Request) -> Request:
+    body = await small_body(request, _MOST_BODY_BYTES)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return Request(request.scope, receive)
+
+
 def _place(parts: Sequence[Any]) -> str:
     return ".".join(str(part) for part in parts[1:]) or str(parts[0])
 
 
-async def _page(service: QuarantineService, filters: Filters) -> Response:
-    found = await service.desk.entries(filters.wanted())
+async def _page(service: QuarantineService, filters: Filters, by: By) -> Response:
+    found = await service.desk.entries(filters.wanted(by.sites))
     page = found[filters.offset : filters.offset + filters.limit]
     return JSONResponse({"total": len(found), "items": [entry_plain(entry) for entry in page]})
 
@@ -220,7 +245,8 @@ async def _replayed(service: QuarantineService, name: str, by: By) -> Response:
     replayed = await service.desk.replay(name, by, service.gateway)
     if replayed.refusal is not None:
         return _problem(422, "Refused again", replayed.refusal, replayed.entry)
-    return JSONResponse(entry_plain(replayed.entry))
+    said = {"was_there": replayed.was_there, "left_out": list(replayed.left_out)}
+    return JSONResponse(entry_plain(replayed.entry) | said)
 
 
 async def _discarded(service: QuarantineService, name: str, body: DiscardBody, by: By) -> Response:

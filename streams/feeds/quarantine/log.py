@@ -1,7 +1,7 @@
 """The quarantine's records, followed from the topic's beginning and added to at its end."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.codec import Codec
-from schemas.errors import PoisonError
+from schemas.errors import PoisonError, RetriableError
 from schemas.quarantine import EcgQuarantined, QuarantineAct
 from streams.envelope import envelope
 from streams.feeds.producer import BrokerUnavailableError
@@ -61,6 +61,8 @@ class QuarantineLog:
         ------
         BrokerUnavailableError
             When Kafka does not hand it out.
+        RetriableError
+            When the registry does not tell a schema; nothing is passed over.
         """
         async with self._reading:
             try:
@@ -93,11 +95,10 @@ class QuarantineLog:
                 if not due:
                     return
                 fetched = await self._fetched(due)
-            for at, messages in fetched.items():
+            for at in fetched:
                 # The embedded broker counts its last batch as one record; what comes with a fetch is right.
                 ends[at] = max(ends[at], self._consumer.highwater(at) or 0)
-                for message in messages:
-                    self._take(message)
+            self._take_all(fetched)
 
     async def _fetched(self, due: list[TopicPartition]) -> dict[TopicPartition, list[Any]]:
         while True:
@@ -106,6 +107,19 @@ class QuarantineLog:
             )
             if fetched:
                 return fetched
+
+    def _take_all(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        """Take what was fetched; what could not be read yet, and what follows it, is fetched again."""
+        left = {at: messages[0].offset for at, messages in fetched.items()}
+        try:
+            for at, messages in fetched.items():
+                for message in messages:
+                    self._take(message)
+                    left[at] = message.offset + 1
+        except RetriableError:
+            for at, offset in left.items():
+                self._consumer.seek(at, offset)
+            raise
 
     def _take(self, message: Any) -> None:
         try:

@@ -179,7 +179,7 @@ def _acquired_at(content: bytes, header: EdfHeader) -> datetime | None:
         day = _long_date(fields[1])
         if day is not None and short is not None and day.strftime("%d%m%y") != short.strftime("%d%m%y"):
             raise FeedRefusedError(
-                "its two dates contradict each other; correct one, or give --acquired-at",
+                "its two dates contradict each other; correct one at its source and send it again",
                 RefusalReason.NO_TIME,
             )
     if day is None or clock is None:

@@ -59,8 +59,8 @@ def require_acquired_at(found: datetime | None, options: ReadOptions) -> datetim
     moment = options.corrected_acquired_at or found or options.acquired_at
     if moment is None:
         raise FeedRefusedError(
-            "the file does not say when the ECG was acquired; "
-            "give it with --acquired-at 2026-01-31T08:15:00+01:00",
+            "the file does not say when the ECG was acquired; send it with a time, or say it: with "
+            "--acquired-at 2026-01-31T08:15:00+01:00 by command, or by correcting it in quarantine",
             RefusalReason.NO_TIME,
         )
     try:
@@ -91,7 +91,8 @@ def require_patient_id(found: str, options: ReadOptions) -> str:
     patient_id = named or expected or options.patient_id.strip()
     if not patient_id:
         raise FeedRefusedError(
-            "the file names no patient; give the site's identifier with --patient-id",
+            "the file names no patient; send it with one, or name the patient: with --patient-id by command, "
+            "or by correcting it in quarantine",
             RefusalReason.NO_PATIENT,
         )
     return patient_id
