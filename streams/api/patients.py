@@ -106,11 +106,10 @@ def ward_routes(services: Services) -> APIRouter:
 
     @router.get("/v1/wards", summary="Wards that had an ECG lately")
     async def wards(caller: Asking) -> WardsView:
-        names = [name for name in await services.wards.wards() if caller.token.sees_ward(name)]
         n_open = Counter(case.alert.ward_id for case in services.cases(caller.token) if case.is_open)
         rows = [
-            WardView(ward_id=name, n_patients=await services.wards.size(name), n_open_alerts=n_open[name])
-            for name in names
+            WardView(ward_id=name, n_patients=size, n_open_alerts=n_open[name])
+            for name, size in await services.ward_sizes(caller.token)
         ]
         return WardsView(as_of=services.now(), wards=rows)
 
@@ -124,14 +123,7 @@ def ward_routes(services: Services) -> APIRouter:
         limit: PageLimit = 50,
         offset: PageOffset = 0,
     ) -> WorklistView:
-        total = await services.wards.size(ward_id)
-        if not caller.token.sites:
-            rows = await services.wards.ward(ward_id, order, limit, offset)
-        else:
-            # Two sites may call a ward the same; who sees one of them is to find no trace of the other.
-            everybody = await services.wards.ward(ward_id, order, max(total, 1), 0)
-            theirs = [row for row in everybody if caller.token.sees(row.site_id, row.ward_id)]
-            total, rows = len(theirs), theirs[offset : offset + limit]
+        total, rows = await services.worklist(caller.token, ward_id, order, limit, offset)
         services.looks.at_wards(caller.name, [ward_id])
         return WorklistView(
             ward_id=ward_id,

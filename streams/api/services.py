@@ -15,7 +15,7 @@ from streams.deliver.routing import Routes
 from streams.history import HistoryPoint
 from streams.stage import UtcClock
 from streams.waveform import Strip, WaveformReads
-from streams.worklist import WardReads
+from streams.worklist import Order, PatientRow, WardReads
 
 if TYPE_CHECKING:
     from models.manifest import Manifest
@@ -122,6 +122,26 @@ class Services:
             if token.sees(case.alert.site_id, case.alert.ward_id)
         ]
         return sorted(seen, key=lambda case: (case.raised_at, case.alert.alert_id), reverse=True)
+
+    async def worklist(
+        self, token: CareToken, ward_id: str, order: Order, limit: int, offset: int
+    ) -> tuple[int, list[PatientRow]]:
+        """Patients of a ward whom the caller may see: how many, and a page of them.
+
+        Two sites may call a ward the same; who sees one of them finds no trace of the other's patients.
+        """
+        total = await self.wards.size(ward_id)
+        if not token.sites:
+            return total, await self.wards.ward(ward_id, order, limit, offset)
+        everybody = await self.wards.ward(ward_id, order, max(total, 1), 0)
+        theirs = [row for row in everybody if token.sees(row.site_id, row.ward_id)]
+        return len(theirs), theirs[offset : offset + limit]
+
+    async def ward_sizes(self, token: CareToken) -> list[tuple[str, int]]:
+        """Wards the caller may see, by name, with their patients counted; of some sites: those with any."""
+        names = [name for name in await self.wards.wards() if token.sees_ward(name)]
+        sizes = [(name, (await self.worklist(token, name, "age", 1, 0))[0]) for name in names]
+        return [(name, size) for name, size in sizes if size or not token.sites]
 
     def cases_of(self, identifiers: Sequence[str]) -> list[AlertCase]:
         """All alerts of one patient, by any identifier, the oldest first."""

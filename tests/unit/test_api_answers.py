@@ -119,6 +119,7 @@ async def test_wards_and_lists_show_the_callers_own(place: Hospital) -> None:
     assert (await get(place, "/v1/alerts", "w1-viewer"))["total"] == 1
     assert (await get(place, "/v1/alerts", "south-admin"))["total"] == 0
     assert (await get(place, "/v1/wards/W1/worklist", "south-admin"))["total"] == 0
+    assert (await get(place, "/v1/wards", "south-admin"))["wards"] == []
 
 
 async def test_alerts_are_filtered_paged_and_newest_first(place: Hospital) -> None:

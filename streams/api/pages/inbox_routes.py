@@ -38,6 +38,7 @@ def inbox_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> Non
         cases = services.cases(caller.token)
         shown = [case for case in cases if ward in ("", case.alert.ward_id)]
         alarms = services.book.alarms
+        services.looks.at_wards(caller.name, {case.alert.ward_id for case in shown})
         return renderer.page(
             request,
             "inbox.html",

@@ -42,8 +42,7 @@ def patient_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> N
     @router.get("/wards")
     async def wards(request: Request, caller: Asking) -> Response:
         services, look = parts.services, parts.look(caller)
-        names = [name for name in await services.wards.wards() if caller.token.sees_ward(name)]
-        sizes = [(name, await services.wards.size(name)) for name in names]
+        sizes = await services.ward_sizes(caller.token)
         open_by_ward: dict[str, int] = {}
         for case in services.cases(caller.token):
             if case.is_open:
@@ -65,9 +64,9 @@ def patient_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> N
         page: Annotated[int, Query(ge=1, le=1000)] = 1,
     ) -> Response:
         services, look = parts.services, parts.look(caller)
-        total = await services.wards.size(ward_id)
-        rows = await services.wards.ward(ward_id, order, PAGE_SIZE, (page - 1) * PAGE_SIZE)
-        seen = [each for each in rows if caller.token.sees(each.site_id, each.ward_id)]
+        offset = (page - 1) * PAGE_SIZE
+        total, seen = await services.worklist(caller.token, ward_id, order, PAGE_SIZE, offset)
+        services.looks.at_wards(caller.name, [ward_id])
         return renderer.page(
             request,
             "ward.html",
