@@ -15,7 +15,7 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 @runtime_checkable
 class CanBeOver(Protocol):
-#: A server that can do no more ends what is under way within this, s, or is cut: longer than two drain
+    """What a process is there for, and without which it had better start anew: a gateway is of the kind."""
 
     async def until_over(self) -> NoReturn:
         """Wait, and raise once it can do nothing more, whatever it is given."""
