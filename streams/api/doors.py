@@ -1,6 +1,5 @@
 """Who asks: a bearer token, a browser's session, or this machine itself where there are no tokens."""
 
-import ipaddress
 import secrets
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,6 +10,7 @@ from starlette.requests import HTTPConnection
 from streams.api.rules import SAFE_METHODS
 from streams.api.sessions import COOKIE, Session, Sessions
 from streams.api.tokens import LOOPBACK, CareToken, CareTokens
+from streams.feeds.http.asking import is_loopback
 from streams.feeds.http.problems import ProblemError
 
 #: Says that somebody else's request is passed on: then the peer's address says nothing.
@@ -126,14 +126,6 @@ def require_same_origin(request: HTTPConnection, method: str) -> None:
     is_foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
     if is_foreign or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise ProblemError(403, "FORBIDDEN", "pages of other sites may not ask for this; use our own page")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this names the machine itself."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _known(caller: Caller | None) -> Caller:

@@ -18,7 +18,7 @@ from schemas.recorded import Sex
 from streams.api.api_metrics import ApiMetrics
 from streams.api.app import Api, build_api
 from streams.api.audit import LookAudit
-from streams.api.doors import Doors, is_loopback
+from streams.api.doors import Doors
 from streams.api.event_log import EventLog, follow_book
 from streams.api.feed_reports import open_feed_reports
 from streams.api.pages.reading import PageParts
@@ -30,6 +30,7 @@ from streams.api.watch import STAGE, ReadyWatch
 from streams.assembly import build_codec, build_history, build_wards, build_waveforms
 from streams.deliver.book import open_case_book
 from streams.deliver.routing import Routes
+from streams.feeds.http.asking import is_loopback
 from streams.feeds.http.serving import Address, Certificate, listen, serve_http
 from streams.feeds.serving import serve_until_told
 from streams.health import serve_health
