@@ -16,7 +16,7 @@ from ops.boards.places import FOLDER_TITLE, FOLDER_UID, Places
 from streams.policy import load_policy
 
 #: Where compose keeps the token of the read API: Grafana reads the file by itself.
-_TOKEN: str = "$__file{/run/secrets/grafana_api_token}"  # noqa: S105 (where it is, not what)
+_TOKEN: str = "$__env{GRAFANA_API_TOKEN}"  # noqa: S105 (where it is, not what)
 _BOARDS: str = "/etc/grafana/boards"
 
 #: Rules in files name their folder by its title, and make one of another uid where boards are not there yet.

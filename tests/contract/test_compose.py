@@ -42,6 +42,7 @@ FILLED_IN = {
     "DIASTOLE_PARTITIONS",
     "DIASTOLE_TIMEZONE",
     "ECG_FOLDER",
+    "GRAFANA_PLUGINS",
     "SILENT_BUNDLE",
 }
 
@@ -107,7 +108,7 @@ def test_secrets_come_from_the_environment_and_have_no_default(name: str) -> Non
 
 def test_a_forgotten_secret_stops_compose_with_a_message() -> None:
     for variable, default in VARIABLE.findall(TEXT):
-        secret = re.search(r"PASSWORD|USER|CLUSTER_ID", variable)
+        secret = re.search(r"PASSWORD|USER|CLUSTER_ID|TOKEN", variable)
         assert default.startswith(":?" if secret else ":-"), variable
 
 
