@@ -2,15 +2,14 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
+from itertools import product
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from care_pictures import SIZES, photograph
 from care_server import Hospital
 from playwright.sync_api import Page
 
-SCREENS = Path(__file__).resolve().parents[2] / "test-output" / "screens"
-SIZES = {"phone": (390, 844), "desk": (1440, 900)}
 RULES = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]},
     "resultTypes": ["violations"],
@@ -57,15 +56,13 @@ def test_every_page_is_accessible_by_day_and_night_and_is_kept_as_a_picture(
     page = enter(
         ward, viewport={"width": width, "height": height}, bears="status of 404", reduced_motion="reduce"
     )
-    SCREENS.mkdir(parents=True, exist_ok=True)
     wrong: list[str] = []
     for name, path in pages(ward).items():
         page.goto(path)
         page.locator("main").wait_for()
         _load_pictures(page)
         for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            page.screenshot(path=SCREENS / f"{name}-{size}-{scheme}.png", full_page=True)
+            photograph(page, name, size, scheme)
             if (size, scheme) != (
                 "phone",
                 "dark",
@@ -86,8 +83,9 @@ def test_the_login_page_is_accessible(ward: Hospital, enter: Enter) -> None:
     page = enter(ward, viewport={"width": 390, "height": 844})
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url(re.compile("/login"))
-    page.screenshot(path=SCREENS / "login-phone-light.png")
-    assert not violations(page)
+    for size, scheme in product(SIZES, ("light", "dark")):
+        photograph(page, "login", size, scheme)
+        assert not violations(page)
 
 
 def overflow(page: Page) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from care_pictures import SIZES, photograph
 from care_server import Hospital, served
 from playwright.sync_api import Page, expect
 
@@ -23,9 +24,11 @@ def test_a_lost_server_is_said_at_once_and_its_return_is_noticed(own_ward: Hospi
     expect(banner).to_contain_text("The server does not answer.")
     expect(banner).to_contain_text(re.compile(r"is \d+ s old"))
     expect(page.locator("#live")).to_have_text(re.compile(r"Not live, \d+ s old"))
-    height = banner.bounding_box()
-    assert height is not None
-    assert height["height"] > 50
+    box = banner.bounding_box()
+    assert box is not None
+    assert box["height"] > 50
+    for size in SIZES:
+        photograph(page, "inbox-not-live", size)
     assert page.locator(".waiting .alert").count() == 1
     with served(own_ward):
         expect(banner).to_be_hidden(timeout=10_000)

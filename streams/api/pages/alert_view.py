@@ -141,7 +141,9 @@ def _facts(alert: AlertRaised) -> list[tuple[str, str]]:
 
 
 def _number(number: float | None, digits: int = 0) -> str:
-    return "–" if number is None else f"{number:.{digits}f}".replace("-", "−")
+    if number is None:
+        return "–"
+    return f"{round(number, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0: no minus before a zero
 
 
 def _provenance(case: AlertCase, look: Look) -> list[tuple[str, str]]:
