@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from pydicom.uid import generate_uid
 from quarantine_in_memory import delivery_of, dicom_of
 from quarantine_keeper_killed import REFUSAL, content_of
 
@@ -85,7 +86,8 @@ async def test_a_nameless_ecg_is_kept_sealed_mended_and_replayed_once(
     source = f"share-{uuid.uuid4().hex[:8]}"
     # 3 MB, with comments that name the patient.
     named = f"HIDDEN-{uuid.uuid4().hex[:8]}"
-    large = dicom_of("", PatientComments=named, TextValue="x" * 3_000_000)
+    # Its own UID: the broker is shared, and others publish the sample as it is.
+    large = dicom_of("", SOPInstanceUID=generate_uid(), PatientComments=named, TextValue="x" * 3_000_000)
     delivery = delivery_of(large, source=source)
 
     async with open_gateway("quarantine", settings, FeedSettings(key_file=key_file)) as gateway:

@@ -29,7 +29,9 @@ TEXTS = st.text(max_size=40)
 ZONES = st.sampled_from(
     [UTC, ZoneInfo("Europe/Rome"), ZoneInfo("Asia/Kolkata"), timezone(timedelta(hours=-3, minutes=-30))]
 )
-MOMENTS = st.none() | st.datetimes(min_value=datetime(1901, 1, 1), timezones=ZONES)  # noqa: DTZ001
+#: Out of UTC, so that each exists: a local time that a change to summer time leaps over equals nothing.
+INSTANTS = st.datetimes(datetime(1901, 1, 1), datetime(2199, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+MOMENTS = st.none() | st.builds(datetime.astimezone, INSTANTS, ZONES)
 OPTIONS = st.builds(
     ReadOptions,
     timezone=ZONES,
