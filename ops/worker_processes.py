@@ -97,6 +97,25 @@ def running_api(
         server.stop()
 
 
+@contextmanager
+def running_delivery(root: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Start what brings alerts to people and asks the next, and stop it at the end; it is not waited for.
+
+    Raises
+    ------
+    ServiceError
+        When it does not start.
+    """
+    port = free_port()
+    words = ("deliver", "--metrics-port", str(port))
+    server = Server(_started("deliver", words, port, root, environment, lambda: True))
+    try:
+        server.start()
+        yield
+    finally:
+        server.stop()
+
+
 def _started(
     name: str,
     words: Sequence[str],

@@ -16,7 +16,7 @@ from ops.ledger import LEDGER_TOPICS, Ledger
 from ops.services import RunningBroker, RunningRedis, start_broker, start_redis
 from ops.topic_reader import TopicReader, open_topic_reader
 from ops.topics import apply_topics
-from ops.worker_processes import WORKER_ENVIRONMENT, running_api, running_workers
+from ops.worker_processes import WORKER_ENVIRONMENT, running_api, running_delivery, running_workers
 from schemas.codec import Codec
 from streams.adapters.redis_history import RedisHistory
 from streams.history import HistoryPoint
@@ -208,6 +208,7 @@ class _Play:
                 stack, [WAVEFORM_ROUTE.stage], self._home, environment, self._view, self._stop
             )
             self._view.waits("Starting the care team's pages (5 to 20 s)")
+            stack.enter_context(running_delivery(self._home, environment))
             pages = running_api(self._home, environment, self._stop.is_set)
             inbox = await asyncio.to_thread(stack.enter_context, pages)
             if not self._stop.is_set():

@@ -69,7 +69,10 @@ async def test_mail_says_it_in_the_subject_and_carries_its_key(tmp_path: Path) -
     async with mailing() as mailbox:
         await channel_of(tmp_path, mailbox.url).send(notice, key_of(notice, "mail"))
     (mail,) = mailbox.mails
-    assert mail["Subject"] == "Urgent: risk of diastolic dysfunction 0.12 → 0.61 in ward Kardiologie Süd."
+    assert (
+        mail["Subject"]
+        == "Urgent: risk of the high-risk diastolic phenotype 0.12 → 0.61 in ward Kardiologie Süd."
+    )
     assert mail["X-Diastole-Key"] == key_of(notice, "mail")
     assert mail["To"] == "ward@hospital.example"
     text = mail.get_content()
@@ -122,7 +125,7 @@ async def test_only_the_address_that_failed_is_tried_again(tmp_path: Path) -> No
     assert len(mailbox.mails) == 2
     assert len(chat.requests) == 3
     said = json.loads(chat.requests[-1].body)["text"]
-    assert "risk of diastolic dysfunction 0.12 → 0.61" in said
+    assert "risk of the high-risk diastolic phenotype 0.12 → 0.61" in said
     assert PATIENT not in said
 
 

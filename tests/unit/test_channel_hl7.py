@@ -62,7 +62,7 @@ async def test_alert_arrives_and_is_acknowledged() -> None:
         "68485": "SA",
         "196616": "DIASTOLE_HIGH_RISK^High-risk diastolic-dysfunction phenotype^99DIASTOLE",
         "68480": "DIASTOLE_ECG_RISK^ward Kardiologie Süd, site north^99DIASTOLE",
-        "68546": "Urgent: risk of diastolic dysfunction 0.12 → 0.61 in ward Kardiologie Süd.",
+        "68546": "Urgent: risk of the high-risk diastolic phenotype 0.12 → 0.61 in ward Kardiologie Süd.",
         "DIASTOLE_RISK": "61.23",
     }
     notes = [str(note[3]) for note in message.segments("NTE")]

@@ -11,7 +11,7 @@ from streams.deliver.channels.notice import MAX_SUBJECT_CHARS, one_line, subject
 
 def test_subject_says_urgency_ward_and_risk_in_one_line() -> None:
     subject = subject_of(notice_of())
-    assert subject == "Urgent: risk of diastolic dysfunction 0.12 → 0.61 in ward Kardiologie Süd."
+    assert subject == "Urgent: risk of the high-risk diastolic phenotype 0.12 → 0.61 in ward Kardiologie Süd."
 
 
 def test_text_holds_what_a_reader_asks_for() -> None:

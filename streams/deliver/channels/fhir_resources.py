@@ -90,10 +90,9 @@ def _risk_assessment(notice: Notice, subject: dict[str, Any]) -> RiskAssessment:
         "outcome": {"text": _OUTCOME},
         # In percent: "Decimals are expressed as percentages as well (max = 100)" (R4 RiskAssessment).
         "probabilityDecimal": round(alert.probability * 100, 2),
-        "qualitativeRisk": _coded(
-            "http://terminology.hl7.org/CodeSystem/risk-probability", "high", "High likelihood"
-        ),
-        "rationale": f"{one_line(alert.change_text)} Risk {risk_text(alert)}.",
+        # In words: how likely "high" is in a code system's sense is not what the policy's threshold says.
+        "qualitativeRisk": {"text": "HIGH by the site's alert policy"},
+        "rationale": f"{one_line(alert.change_text)} Risk, ECG before and this ECG: {risk_text(alert)}.",
     }
     note = not_for_text(alert)
     return RiskAssessment.model_validate(

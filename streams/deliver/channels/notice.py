@@ -78,7 +78,7 @@ def text_of(notice: Notice, *, with_patient: bool) -> str:
         one_line(alert.change_text),
         f"Patient: {one_line(alert.patient_id)}" if with_patient else "",
         f"Where: {place_of(alert)}",
-        f"Risk: {risk_text(alert)}",
+        f"Risk, ECG before and this ECG: {risk_text(alert)}",
         f"Motion (synthetic, from the ECG): {motion_text(alert)}",
         f"Signal quality: {quality_text(alert)}",
         f"ECG recorded: {utc_text(alert.acquired_at)}; alert raised: {utc_text(notice.case.raised_at)}",
@@ -146,8 +146,8 @@ def one_line(text: str, most: int = _MAX_LINE_CHARS) -> str:
 def _risk_moved(alert: AlertRaised) -> str:
     after = f"{alert.probability:.2f}"
     if alert.probability_before is None:
-        return f"risk of diastolic dysfunction {after} on the first scored ECG"
-    return f"risk of diastolic dysfunction {alert.probability_before:.2f} → {after}"
+        return f"risk of the high-risk diastolic phenotype {after} on the first scored ECG"
+    return f"risk of the high-risk diastolic phenotype {alert.probability_before:.2f} → {after}"
 
 
 def _interval(alert: AlertRaised) -> str:
