@@ -129,6 +129,25 @@ async def test_a_failing_channel_is_tried_again_then_the_second_and_reaching_nob
     assert alert_id in alarm.source
 
 
+async def test_the_alarm_stays_when_the_alert_expires_and_ends_when_somebody_answers() -> None:
+    world = World(answers=dict.fromkeys(("pager", "senior"), lambda notice: ChannelRetryError("down")))
+    async with running(world, routes_of("pager")) as process:
+        alert_id = world.raise_alert()
+        await until(lambda: bool(failures(world, "pager")))
+        world.pass_time(MINUTE)
+        await until(lambda: len(process.book.alarms) == 1)
+        world.pass_time(10 * MINUTE)
+        await until(lambda: bool(world.acts(CareVerb.ESCALATED)))
+        world.pass_time(timedelta(hours=25))
+        await until(lambda: bool(world.acts(CareVerb.EXPIRED)))
+        world.pass_time(MINUTE)
+        await settled()
+        assert process.book.alarms, "nobody was reached, and nobody answered"
+        world.act(alert_id)
+        world.pass_time(MINUTE)
+        await until(lambda: not process.book.alarms)
+
+
 def failures(world: World, channel: str) -> list[CareAction]:
     return [act for act in world.acts(CareVerb.DELIVERY_FAILED) if act.channel == channel]
 
