@@ -6,6 +6,7 @@ from typing import Final
 from schemas.alert import AlarmKind, Priority, TechnicalAlarm
 from schemas.identity import alarm_id
 from streams.deliver.case import AlertCase
+from streams.deliver.life import LifeState
 
 _SOURCE: Final = "deliver:"
 
@@ -56,7 +57,10 @@ def alert_and_level(alarm: TechnicalAlarm) -> tuple[str, int] | None:
 
 
 def has_ended(case: AlertCase | None, level: int) -> bool:
-    """Whether an alarm about a level is over: somebody was reached there or above, or none needs to be."""
-    if case is None or not case.is_open:
+    """Whether an alarm about a level is over: somebody was reached there or above, or none needs to be.
+
+    An alert that expired was answered by nobody, and still may be: its alarm stays until then.
+    """
+    if case is None or not (case.is_open or case.state is LifeState.EXPIRED):
         return True
     return any(reached >= level for _, reached in case.delivered)
