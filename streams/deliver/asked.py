@@ -56,6 +56,20 @@ def asked_at(
     return tuple(route for route in matching if not _in_peace(case, book, route, level, now))
 
 
+def lacking(case: AlertCase, asked: Iterable[Route], level: int) -> tuple[Route, ...]:
+    """Return those of a level's routes that reached nobody there, over their channels or their second.
+
+    Each route is an audience of its own: the record in the hospital's system does not stand for the pager of
+    the ward. A route without channels is for the inbox alone, and lacks nothing.
+    """
+    return tuple(
+        route
+        for route in asked
+        if route.channels
+        and not any((channel, level) in case.delivered for channel in (*route.channels, *route.second))
+    )
+
+
 def unreached(case: AlertCase, book: CaseBook, routes: Routes, now: datetime) -> tuple[Send, ...]:
     """Return what is to be sent, now or later; of each channel and level at most one.
 

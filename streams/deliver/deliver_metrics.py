@@ -9,7 +9,7 @@ diastole_deliver_attempts_total           counter    channel, outcome   sent, fa
 diastole_deliver_waiting                  gauge      channel            notices that wait or are being sent
 diastole_deliver_answer_seconds           histogram                     raised → somebody answered
 diastole_deliver_escalations_total        counter    level              steps up the ladder
-diastole_deliver_alarms                   gauge                         alerts that reached nobody in time
+diastole_deliver_alarms                   gauge                         alerts a route of which reached nobody
 diastole_deliver_book_behind_seconds      gauge                         since the book held all Kafka held
 ========================================  =========  =================  =====================================
 """
@@ -41,7 +41,7 @@ class DeliverMetrics:
         self.escalations = Counter(
             "diastole_deliver_escalations", "Steps up the ladder", ("level",), registry=self.registry
         )
-        self.alarms = self._gauge("diastole_deliver_alarms", "Alerts that reached nobody in time")
+        self.alarms = self._gauge("diastole_deliver_alarms", "Alerts a route of which reached nobody in time")
         self.behind = self._gauge("diastole_deliver_book_behind_seconds", "Age of what is known")
 
     def show_states(self, states: Iterable[LifeState]) -> None:

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from schemas.audit import CareAction, CareVerb
-from streams.deliver.asked import asked_at, levels, quiet_ends, unreached
+from streams.deliver.asked import asked_at, lacking, levels, quiet_ends, unreached
 from streams.deliver.case import AlertCase, CaseBook
 from streams.deliver.life import OPEN, LifeState
 from streams.deliver.routing import Routes
@@ -116,14 +116,12 @@ def is_fresh(case: AlertCase, routes: Routes) -> bool:
 
 
 def is_overdue(case: AlertCase, book: CaseBook, routes: Routes, now: datetime) -> bool:
-    """Whether nobody was reached at the alert's level within ``delivered_within``: a technical alarm."""
+    """Whether a route of the alert's level reached nobody within ``delivered_within``: a technical alarm."""
     if case.state not in OPEN or not is_fresh(case, routes) or book.mute_of(case.alert, now) is not None:
         return False
     level = levels(case, book, now)[-1]
     asked = asked_at(case, book, routes, level, now)
-    over = {channel for route in asked for channel in (*route.channels, *route.second)}
-    reached = any((channel, level.number) in case.delivered for channel in over)
-    return bool(over) and not reached and level.start + routes.delivered_within <= now
+    return bool(lacking(case, asked, level.number)) and level.start + routes.delivered_within <= now
 
 
 def next_escalation(case: AlertCase, book: CaseBook, routes: Routes, now: datetime) -> datetime | None:

@@ -177,7 +177,7 @@ class Routes:
         Always of HIGH severity.
     fresh, expire, delivered_within : timedelta
         How old an ECG may be when its alert is raised, and still page; how long an alert may stay
-        unanswered; after how long without any delivery at a level this is a technical alarm.
+        unanswered; after how long a route without any delivery at a level is a technical alarm.
     zone : tzinfo
         The sites' time of day, for ``Route.hours``.
     zones : mapping of str to tzinfo

@@ -223,14 +223,17 @@ class Deliverer:
             self._start(key, lambda: self._write_alarm(alarm))
 
     def _end_alarms(self) -> None:
+        now = self._now()
         for alarm in self._book.alarms:
             about = alert_and_level(alarm)
             if about is None:
                 continue
             alert_id, level = about
             case = self._book.book.cases.get(alert_id)
-            if has_ended(case, level) and (case is None or self._is_ours(alert_id)):
-                ended = replace(alarm, ended_at=self._now())
+            if case is not None and not self._is_ours(alert_id):
+                continue
+            if has_ended(case, level, self._book.book, self._routes, now):
+                ended = replace(alarm, ended_at=now)
                 self._start((alert_id, "alarm ends", "", level), partial(self._write_alarm, ended))
 
     async def _write_alarm(self, alarm: TechnicalAlarm) -> None:

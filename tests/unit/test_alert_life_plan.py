@@ -27,6 +27,7 @@ from streams.deliver.plan import (
     plan,
 )
 from streams.deliver.routing import Hours, Retry, Route, Routes
+from streams.deliver.undelivered import has_ended
 
 LADDER = {
     Priority.HIGH: tuple(timedelta(minutes=n) for n in (0, 10, 20)),
@@ -209,6 +210,43 @@ def test_undelivered_becomes_an_alarm_only_after_its_time_and_wakes_the_service_
     assert next_due(w.case, w.book, w.routes, RAISED_AT) == minutes(1)
     assert not is_overdue(w.case, w.book, w.routes, minutes(0.99))
     assert is_overdue(w.case, w.book, w.routes, minutes(1))
+
+
+def test_a_route_that_reached_nobody_is_overdue_whatever_the_others_reached():
+    records = Route(name="record", levels=(0, 1), recipient="record", channels=("ehr",))
+    w = world(NURSE, records, CHARGE)
+    w.down = {"chat", "mail"}
+    w.run_until(minutes(2))
+    assert [channel for channel, _, _ in w.sent] == ["ehr"]
+    assert is_overdue(w.case, w.book, w.routes, minutes(2))
+    assert not has_ended(w.case, 0, w.book, w.routes, minutes(2))
+    w.down = {"chat"}
+    w.run_until(minutes(9), now=minutes(2))
+    assert not is_overdue(w.case, w.book, w.routes, minutes(9)), "the second channel stands for the first"
+    assert has_ended(w.case, 0, w.book, w.routes, minutes(9))
+
+
+def test_the_alarm_of_a_level_ends_when_all_routes_of_one_above_reached_somebody():
+    records = Route(name="record", levels=(0, 1), recipient="record", channels=("ehr",))
+    w = world(NURSE, records, CHARGE)
+    w.down = {"chat", "mail", "pager"}
+    w.run_until(minutes(15))
+    assert ("ehr", 1) in w.case.delivered
+    assert not has_ended(w.case, 0, w.book, w.routes, minutes(15))
+    assert not has_ended(w.case, 1, w.book, w.routes, minutes(15))
+    w.down = {"chat", "mail"}
+    w.run_until(minutes(19), now=minutes(15))
+    assert has_ended(w.case, 0, w.book, w.routes, minutes(19))
+    assert has_ended(w.case, 1, w.book, w.routes, minutes(19))
+
+
+def test_a_level_for_the_inbox_alone_ends_no_alarm():
+    inbox = Route(name="all", levels=(1, 2), recipient="care team")
+    w = world(NURSE, inbox)
+    w.down = {"chat", "mail"}
+    w.run_until(minutes(15))
+    assert w.case.level == 1
+    assert not has_ended(w.case, 0, w.book, w.routes, minutes(15))
 
 
 def test_what_leaves_no_house_is_never_overdue_and_escalates_in_the_inbox():
