@@ -1,7 +1,8 @@
 """Telling channels that an alert is over, so that a flag or a lamp does not stay on.
 
-Noted as DELIVERED over ``<channel>/end``, for nobody: what was noted is not told again. What cannot be told
-within a day is left: by then people have looked.
+Each channel is told once, for the highest level it was handed: an alert is one thing to it, however often it
+was brought up there. Noted as DELIVERED over ``<channel>/end``, for nobody: what was noted is not told again.
+What cannot be told within a day is left: by then people have looked.
 """
 
 from collections.abc import Callable
@@ -43,16 +44,15 @@ class Ends:
         return frozenset(alert_id for alert_id, _, _ in self._failed)
 
     def due(self, case: AlertCase, now: datetime) -> list[tuple[str, int]]:
-        """Return the channels and levels that are to be told now."""
+        """Return the channels that are to be told now, each with the highest level it was handed."""
         alert_id, over = case.alert.alert_id, case.closed_at is not None
         if not over or (case.closed_at or now) + TOLD_WITHIN < now:
             self._forget(alert_id)
             return []
         return [
             (channel, level)
-            for channel, level in case.delivered
+            for channel, level in _highest(case).items()
             if isinstance(self._sender.channels.get(channel), RetractingChannel)
-            and (f"{channel}{_END}", level) not in case.delivered
             and self._failed.get((alert_id, channel, level), (0, now))[1] <= now
         ]
 
@@ -81,3 +81,13 @@ class Ends:
     def _forget(self, alert_id: str) -> None:
         for place in [each for each in self._failed if each[0] == alert_id]:
             del self._failed[place]
+
+
+def _highest(case: AlertCase) -> dict[str, int]:
+    """Return the highest level of each channel that was told of the alert and not yet of its end."""
+    told = {channel for channel, _ in case.delivered}
+    return {
+        channel: level  # of one channel the last, and so the highest, stays
+        for channel, level in sorted(case.delivered)
+        if f"{channel}{_END}" not in told
+    }

@@ -10,11 +10,12 @@ from deliver_in_memory import CODEC, MINUTE, World, routes_of, running, settled,
 from notices import PATIENT, closed_of
 from prometheus_client import generate_latest
 
-from schemas.alert import TechnicalAlarm
+from schemas.alert import Priority, TechnicalAlarm
 from schemas.audit import CareAction, CareVerb
 from streams.deliver.channels.channel import ChannelRefusedError, ChannelRetryError
 from streams.deliver.lanes import AT_ONCE
 from streams.deliver.life import LifeState
+from streams.deliver.routing import Route
 from streams.deliver.service import DeliverFaultError
 from streams.topology import ECG_ALERT
 
@@ -252,6 +253,25 @@ async def test_the_end_of_an_alert_is_told_once_to_whom_it_was_told() -> None:
         await settled()
     assert world.ends == [("pager", f"{alert_id}:pager:0")]
     assert len(world.taken) == 1
+
+
+async def test_a_channel_that_was_told_at_every_level_is_told_one_end() -> None:
+    world = World()
+    route = Route(name="ward", levels=(0, 1, 2), recipient="ward doctor", channels=("pager",))
+    ladder = dict.fromkeys((Priority.HIGH, Priority.MEDIUM), (timedelta(0), 10 * MINUTE, 20 * MINUTE))
+    routes = routes_of("pager", routes=(route,), ladder=ladder)
+    async with running(world, routes) as process:
+        alert_id = world.raise_alert()
+        for n_told in (1, 2, 3):
+            await until(lambda n=n_told: len(world.keys("pager")) == n)
+            await until(lambda n=n_told: len(world.acts(CareVerb.DELIVERED)) == n)
+            if n_told < 3:
+                world.pass_time(10 * MINUTE)
+        world.write(ECG_ALERT, closed_of(process.book.book.cases[alert_id].alert))
+        await until(lambda: len(world.acts(CareVerb.DELIVERED)) == 4)
+        world.pass_time(60 * MINUTE)
+        await settled()
+    assert world.ends == [("pager", f"{alert_id}:pager:2")]
 
 
 async def test_metrics_count_and_name_no_patient() -> None:
