@@ -25,6 +25,7 @@ from schemas.errors import PoisonError, RetriableError
 from streams.adapters.kafka_follower import TopicBehindError, TopicFollower, open_follower
 from streams.deliver.case import CaseBook
 from streams.deliver.changes import Changes, Readers
+from streams.deliver.unreadable import UnreadableRecord, UnreadableRecords
 from streams.envelope import envelope
 from streams.feeds.producer import BrokerUnavailableError, LastingProducer, open_producer
 from streams.kafka_time import instant_of
@@ -60,6 +61,8 @@ class FollowedBook:
     book : CaseBook
     window : timedelta
         What was raised longer ago is forgotten.
+    unreadable : UnreadableRecords
+        What lies on the two topics and cannot be read.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class FollowedBook:
     ) -> None:
         self.book = CaseBook()
         self.window = window
+        self.unreadable = UnreadableRecords(ECG_ALERT, CARE_AUDIT)
         self._codec, self._producer, self._now, self._writer = codec, producer, now, writer
         self._max_cases = max_cases
         self._alarms: dict[str, TechnicalAlarm] = {}
@@ -176,6 +180,7 @@ class FollowedBook:
         gone = self.book.forget(since, self._max_cases)
         for alarm_id in [each for each, ended_at in self._ended.items() if ended_at < since]:
             del self._ended[alarm_id]
+        self.unreadable.forget(since)
         self._partitions = {each: at for each, at in self._partitions.items() if each in self.book.cases}
         if gone:
             log.info("cases_forgotten", n=gone, kept=len(self.book.cases))
@@ -224,7 +229,14 @@ class FollowedBook:
         try:
             self._fold(message, topic)
         except PoisonError as error:
-            log.warning("unreadable_record", topic=topic, offset=message.offset, code=error.code)
+            spoilt = UnreadableRecord(
+                topic=topic,
+                partition=message.partition,
+                offset=message.offset,
+                at=instant_of(message.timestamp),
+            )
+            log.warning("unreadable_record", source=spoilt.source, code=error.code)
+            self.unreadable.add(spoilt)
         except RetriableError:
             # The fold does not mind the order, so what waits for the schema registry may come later.
             self._undecoded.append((message, topic))

@@ -11,11 +11,12 @@ diastole_deliver_answer_seconds           histogram                     raised â
 diastole_deliver_escalations_total        counter    level              steps up the ladder
 diastole_deliver_alarms                   gauge                         alerts a route of which reached nobody
 diastole_deliver_book_behind_seconds      gauge                         since the book held all Kafka held
+diastole_deliver_unreadable_total         counter    topic              records met that cannot be read
 ========================================  =========  =================  =====================================
 """
 
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -43,12 +44,22 @@ class DeliverMetrics:
         )
         self.alarms = self._gauge("diastole_deliver_alarms", "Alerts a route of which reached nobody in time")
         self.behind = self._gauge("diastole_deliver_book_behind_seconds", "Age of what is known")
+        self._unreadable = Counter(
+            "diastole_deliver_unreadable", "Records that cannot be read", ("topic",), registry=self.registry
+        )
+        self._n_unreadable = Tally[str]()
 
     def show_states(self, states: Iterable[LifeState]) -> None:
         """Set how many alerts are in each state; a state without any is 0."""
         tally = Tally(states)
         for state in LifeState:
             self._alerts.labels(state.value).set(tally[state])
+
+    def show_unreadable(self, n_by_topic: Mapping[str, int]) -> None:
+        """Count up to what the book counted since the process began; a topic without any is 0."""
+        for topic, n in n_by_topic.items():
+            self._unreadable.labels(topic).inc(n - self._n_unreadable[topic])
+            self._n_unreadable[topic] = n
 
     def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
         return Gauge(name, what, labels, registry=self.registry)

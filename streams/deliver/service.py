@@ -33,6 +33,7 @@ from streams.deliver.routing import Routes
 from streams.deliver.sending import LinkOf, Sender
 from streams.deliver.steps import Send, Step
 from streams.deliver.undelivered import alert_and_level, has_ended, undelivered_alarm
+from streams.deliver.unreadable import unreadable_alarm
 from streams.health import Health
 from streams.stage import UtcClock, utc_now
 from streams.tally import where_raised
@@ -172,6 +173,7 @@ class Deliverer:
             changed |= {each for each, case in self._cases() if case.state in UNANSWERED}
             changed |= self._ends.waiting
             self._end_alarms()
+            self._tell_unreadable()
             self._show()
         for alert_id in changed & cases.keys():
             if self._is_ours(alert_id):
@@ -236,9 +238,22 @@ class Deliverer:
                 ended = replace(alarm, ended_at=now)
                 self._start((alert_id, "alarm ends", "", level), partial(self._write_alarm, ended))
 
+    def _tell_unreadable(self) -> None:
+        """Alarm of what cannot be read, whoever owns it: processes that do so at once write the same."""
+        if not self._owned:
+            return
+        unreadable = self._book.unreadable
+        over = (
+            replace(each, ended_at=self._now()) for each in self._book.alarms if unreadable.has_ended(each)
+        )
+        for alarm in (*map(unreadable_alarm, unreadable.kept), *over):
+            if alarm.ended_at is not None or not self._book.knows_alarm(alarm.alarm_id):
+                key = (alarm.source, "alarm of unreadable", "", 0)
+                self._start(key, partial(self._write_alarm, alarm))
+
     async def _write_alarm(self, alarm: TechnicalAlarm) -> None:
         await _until_done(partial(self._book.append_alarm, alarm))
-        log.warning("alert_undelivered", source=alarm.source, has_ended=alarm.ended_at is not None)
+        log.warning("technical_alarm", source=alarm.source, has_ended=alarm.ended_at is not None)
 
     def _start(self, key: _Key, work: Callable[[], Coroutine[None, None, None]]) -> None:
         if key in self._under_way:
@@ -285,6 +300,7 @@ class Deliverer:
         alarmed = [about[0] for about in map(alert_and_level, self._book.alarms) if about is not None]
         self.metrics.alarms.set(sum(map(self._is_ours, alarmed)))
         self.metrics.behind.set(self._book.behind_s)
+        self.metrics.show_unreadable(self._book.unreadable.n)
 
 
 async def _until_done(attempt: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -4,10 +4,11 @@ import asyncio
 from collections import Counter
 from datetime import timedelta
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from deliver_in_memory import CODEC, MINUTE, World, routes_of, running, settled, until
-from notices import PATIENT, closed_of
+from notices import PATIENT, alert_of, closed_of
 from prometheus_client import generate_latest
 
 from schemas.alert import Priority, TechnicalAlarm
@@ -17,7 +18,7 @@ from streams.deliver.lanes import AT_ONCE
 from streams.deliver.life import LifeState
 from streams.deliver.routing import Route
 from streams.deliver.service import DeliverFaultError
-from streams.topology import ECG_ALERT
+from streams.topology import CARE_AUDIT, ECG_ALERT
 
 
 async def climbed_and_answered(world: World, alert_id: str, n_processes: int = 1) -> None:
@@ -292,6 +293,33 @@ async def test_metrics_count_and_name_no_patient() -> None:
     assert 'diastole_deliver_seconds_count{channel="pager"} 1.0' in told
     for secret in (PATIENT, alert_id):
         assert secret not in told
+
+
+async def test_what_cannot_be_read_is_counted_and_an_alarm_of_its_own_until_it_can() -> None:
+    world = World()
+    for topic, timestamp in ((ECG_ALERT, 2**61), (CARE_AUDIT, world.clock.at.timestamp() * 1000)):
+        spoilt = SimpleNamespace(value=PATIENT.encode(), headers=(), offset=len(world.log), partition=0)
+        spoilt.timestamp = timestamp
+        world.log.append((topic, spoilt))
+    async with running(world, routes_of("pager")) as one, running(world, routes_of("pager")) as other:
+        world.pass_time(MINUTE)
+        await until(lambda: len(one.book.alarms) == len(other.book.alarms) == 2)
+        await settled()
+        alarms = one.book.alarms
+        told = generate_latest(one.metrics.registry).decode()
+    assert {alarm.source for alarm in alarms} == {"book:ecg.alert.v1:0:0", "book:care.audit.v1:0:1"}
+    assert {alarm.alarm_id for alarm in alarms} == {alarm.alarm_id for alarm in other.book.alarms}
+    assert not any(PATIENT in f"{alarm.message}{alarm.action_text}" for alarm in alarms)
+    for topic in (ECG_ALERT, CARE_AUDIT):
+        assert f'diastole_deliver_unreadable_total{{topic="{topic}"}} 1.0' in told
+    world.log[0][1].value = CODEC.encode(alert_of())
+    async with running(world, routes_of("pager")) as newer:
+        world.pass_time(MINUTE)
+        await until(lambda: [alarm.source for alarm in newer.book.alarms] == ["book:care.audit.v1:0:1"])
+        world.pass_time(timedelta(days=91))
+        newer.book.forget()
+        world.pass_time(MINUTE)
+        await until(lambda: not newer.book.alarms)
 
 
 async def test_a_fault_nobody_foresaw_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import random
 import tracemalloc
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,7 @@ from streams.adapters.kafka_follower import TopicBehindError
 from streams.deliver import book as book_module
 from streams.deliver.book import FollowedBook
 from streams.deliver.life import LifeState
+from streams.deliver.unreadable import MAX_KEPT, unreadable_alarm
 from streams.envelope import identity_of
 from streams.feeds.producer import BrokerUnavailableError
 from streams.topology import CARE_AUDIT, ECG_ALERT
@@ -272,6 +274,21 @@ def test_what_cannot_be_read_costs_itself() -> None:
         book.on_alert(spoilt)
     fold(book, ECG_ALERT, alert_of())
     assert len(book.book.cases) == 1
+    assert book.unreadable.n == {ECG_ALERT: 4, CARE_AUDIT: 0}
+
+
+def test_of_a_flood_that_cannot_be_read_the_first_are_kept_and_no_alarm_ends() -> None:
+    book, _ = open_book()
+    for offset in range(MAX_KEPT + 5):
+        spoilt = message(alert_of())
+        spoilt.value, spoilt.offset = b"garbage", offset
+        book.on_act(spoilt)
+    kept = book.unreadable.kept
+    assert [record.offset for record in kept] == list(range(MAX_KEPT))
+    assert book.unreadable.n[CARE_AUDIT] == MAX_KEPT + 5
+    beyond = unreadable_alarm(replace(kept[0], offset=MAX_KEPT + 1))
+    assert not book.unreadable.has_ended(beyond), "it may still lie there"
+    assert not book.unreadable.has_ended(alarm_of("webhook")), "of others' alarms it says nothing"
 
 
 class Registry:
