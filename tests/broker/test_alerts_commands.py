@@ -43,7 +43,7 @@ async def call(broker: RunningBroker, *arguments: str) -> Result:
 
 
 async def test_stored_risk_is_replayed_and_labels_come_out(broker: RunningBroker, tmp_path: Path) -> None:
-    await apply_topics(broker.bootstrap, partitions=3, replication=1)
+    await apply_topics(broker.bootstrap, 4)
     await publish(broker, ECG_RISK, *((risk.patient_id, CODEC.encode(risk)) for risk in RISKS))
     risks, _ = await stored_risks(broker.bootstrap, CODEC)
     for patient in PATIENTS:
