@@ -140,7 +140,7 @@ class Server:
 
     def _wait_until_serving(self) -> None:
         command = self._command
-        # Asked once more it may say no again: a server that begins with work waiting has answered all the same.
+        # Asked once more it may say no again: a server that begins with work waiting has come all the same.
         has_come = becomes_true(
             lambda: not self.running or command.answers(command.port), command.start_within_s
         )
