@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start headless Chromium once."""
+    """Start headless Chromium once a file: while it runs, its event loop keeps other files' from running."""
     if not Path(CHROMIUM).exists():
         reason = "pages are tried in Chromium: apt install chromium"
         if os.environ.get("CI") == "true":
