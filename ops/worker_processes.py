@@ -68,10 +68,67 @@ def _command(
     stage: str, root: Path, environment: Mapping[str, str], is_cancelled: Callable[[], bool]
 ) -> ServerCommand:
     port = free_port()
+    words = ("worker", stage, "--metrics-port", str(port))
+    return _started(f"worker-{stage}", words, port, root, environment, is_cancelled)
+
+
+@contextmanager
+def running_api(
+    root: Path,
+    environment: Mapping[str, str],
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[str]:
+    """Start the read API with the care team's pages on a loopback port, and stop it at the end.
+
+    Yields the address of the inbox. Without tokens: whoever is on this machine may see and answer all.
+
+    Raises
+    ------
+    ServiceError
+        When it does not become ready, with the tail of its log.
+    """
+    port = free_port()
+    words = ("api", "--host", LOOPBACK, "--port", str(port))
+    server = Server(_started("api", words, port, root, environment, is_cancelled))
+    try:
+        server.start()
+        yield f"http://{LOOPBACK}:{port}/"
+    finally:
+        server.stop()
+
+
+@contextmanager
+def running_delivery(root: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Start what brings alerts to people and asks the next, and stop it at the end; it is not waited for.
+
+    Raises
+    ------
+    ServiceError
+        When it does not start.
+    """
+    port = free_port()
+    words = ("deliver", "--metrics-port", str(port))
+    server = Server(_started("deliver", words, port, root, environment, lambda: True))
+    try:
+        server.start()
+        yield
+    finally:
+        server.stop()
+
+
+def _started(
+    name: str,
+    words: Sequence[str],
+    port: int,
+    root: Path,
+    environment: Mapping[str, str],
+    is_cancelled: Callable[[], bool],
+) -> ServerCommand:
+    """Say how to start one of our own processes that answers ``/readyz`` on ``port``."""
     return ServerCommand(
-        name=f"{stage} worker",
-        argv=[sys.executable, "-m", "ops.cli", "worker", stage, "--metrics-port", str(port)],
-        folder=new_run_folder(root, f"worker-{stage}"),
+        name=name,
+        argv=[sys.executable, "-m", "ops.cli", *words],
+        folder=new_run_folder(root, name),
         port=port,
         answers=lambda port: is_cancelled() or is_ready(port),
         start_within_s=_START_WITHIN_S,

@@ -64,3 +64,21 @@ def alert_id(*, policy_version: str, patient_id: str, episode_ecg_id: str, kind:
 def alarm_id(*, kind: str, source: str, started_at: datetime) -> str:
     """Id of one technical alarm."""
     return _id("alarm", kind, source, started_at.astimezone(UTC).isoformat(timespec="microseconds"))
+
+
+def action_id(
+    *, verb: str, alert_id: str, actor: str, level: int = 0, channel: str = "", at: str = ""
+) -> str:
+    """Id of one act on an alert; what the system does by itself is the same act whenever it is done again.
+
+    Parameters
+    ----------
+    at : str
+        What tells a person's repeated acts apart (the request's idempotency key); empty for the system's own.
+    """
+    return _id("action", verb, alert_id, actor, str(level), channel, at)
+
+
+def subject_id(*, scope: str, subject: str) -> str:
+    """Id under which acts on a patient, a ward or a site are kept."""
+    return _id("subject", scope, subject)

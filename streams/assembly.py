@@ -15,10 +15,14 @@ from schemas.registry import FileRegistry
 from schemas.risk import RiskAssessed
 from streams.settings import PREFIX, Settings
 from streams.stage import Received, Stage, utc_now
-from streams.topology import LINK_ROUTE, SILENT_ROUTE
+from streams.topology import LINK_ROUTE, SILENT_ROUTE, WAVEFORM_ROUTE
 
 if TYPE_CHECKING:
     from streams.adapters.redis_history import RedisHistory
+    from streams.adapters.redis_wards import RedisWards
+    from streams.adapters.redis_waveforms import RedisWaveforms
+    from streams.history import HistoryLimits
+    from streams.worklist import WardLimits
 
 # Each builder imports what it needs: a history worker must not load torch.
 
@@ -35,12 +39,40 @@ def build_codec(settings: Settings) -> Codec:
 def build_history(settings: Settings) -> "RedisHistory":
     """Open the site's risk history, for the stage that writes it and for whoever reads or rebuilds it."""
     from streams.adapters.redis_history import RedisHistory
+
+    return RedisHistory(settings.redis_url, _history_limits(settings), wards=_ward_limits(settings))
+
+
+def build_wards(settings: Settings) -> "RedisWards":
+    """Open what the same history tells of patients and wards, for whoever reads it."""
+    from streams.adapters.redis_wards import RedisWards
+
+    return RedisWards(settings.redis_url, history=_history_limits(settings), limits=_ward_limits(settings))
+
+
+def build_waveforms(settings: Settings) -> "RedisWaveforms":
+    """Open the waveforms of the newest ECGs, for the stage that keeps them and for whoever looks at them."""
+    from streams.adapters.redis_waveforms import RedisWaveforms
+    from streams.waveform import WaveformLimits
+
+    limits = WaveformLimits(
+        per_patient=settings.strips_per_patient, max_age=timedelta(days=settings.strips_max_age_days)
+    )
+    return RedisWaveforms(settings.redis_url, limits)
+
+
+def _history_limits(settings: Settings) -> "HistoryLimits":
     from streams.history import HistoryLimits
 
-    limits = HistoryLimits(
+    return HistoryLimits(
         max_points=settings.history_max_points, max_age=timedelta(days=settings.history_max_age_days)
     )
-    return RedisHistory(settings.redis_url, limits)
+
+
+def _ward_limits(settings: Settings) -> "WardLimits":
+    from streams.worklist import WardLimits
+
+    return WardLimits(max_age=timedelta(days=settings.ward_max_age_days))
 
 
 def build_stage(name: str, settings: Settings) -> Stage[Any]:
@@ -122,6 +154,20 @@ def _link(settings: Settings) -> Stage[PatientLinked]:
     )
 
 
+def _waveform(settings: Settings) -> Stage[EcgFeaturized]:
+    from streams.waveform import encoded_strips
+
+    waveforms = build_waveforms(settings)
+    return Stage(
+        name=WAVEFORM_ROUTE.stage,
+        reads=EcgFeaturized,
+        work=encoded_strips,
+        effect=waveforms.write,
+        start=waveforms.ping,
+        stop=waveforms.close,
+    )
+
+
 def _alert(settings: Settings) -> Stage[RiskAssessed]:
     from streams.alert import decide
     from streams.patient_state import PatientState
@@ -145,5 +191,6 @@ _BUILDERS: Final[dict[str, Callable[[Settings], Stage[Any]]]] = {
     "history": _history,
     "alert": _alert,
     LINK_ROUTE.stage: _link,
+    WAVEFORM_ROUTE.stage: _waveform,
     SILENT_ROUTE.stage: _infer_silent,
 }

@@ -14,6 +14,7 @@ _WELL_FORMED: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]
 #: The first of each row tells whether a record is named by that row.
 _IDENTITIES: Final = (
     ("quarantine_id", "act_id"),
+    ("action_id",),
     ("alert_id",),
     ("alarm_id", "ended_at"),
     ("ecg_id", "bundle_version"),
@@ -34,8 +35,8 @@ def identity_of(record: object) -> str:
     """Name a record by its deterministic ids, so that a repeat of it is seen as one.
 
     An ECG by its id, an assessment by ECG and bundle, an alert by its id and what happened to it, a delivery
-    in quarantine by its id and each act on it by its own. What has no id of its own, a report or a merge, by
-    its time: whom it is about may be a patient.
+    in quarantine by its id, each act on one of them by its own. What has no id of its own, a report or a
+    merge, by its time: whom it is about may be a patient.
     """
     kind = type(record).__name__
     for names in _IDENTITIES:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from schemas.errors import RetriableError
+from schemas.recorded import Sex
 from schemas.risk import Phenotype, RiskAssessed
 from streams.stage import Received
 
@@ -62,6 +63,24 @@ class HistoryPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a patient lay when an ECG was acquired, and who that is as far as the ECG tells.
+
+    Attributes
+    ----------
+    ward_id, site_id : str
+        Empty when the ECG named none.
+    age_years : float or None
+        To a tenth.
+    """
+
+    ward_id: str = ""
+    site_id: str = ""
+    age_years: float | None = None
+    sex: Sex = Sex.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedPoint:
     """A point as the store keeps it, made by :mod:`streams.history_encoding`.
 
@@ -69,6 +88,8 @@ class EncodedPoint:
     ----------
     acquired_us : int
         Microseconds since 1970 UTC.
+    body : bytes
+        With the place, where it is known.
     """
 
     patient_id: str
@@ -85,7 +106,8 @@ class HistoryLimits:
     ----------
     max_points : int
         The newest by acquisition are kept. 500: one ECG a day for more than a year, and just below the 512
-        entries up to which Redis keeps a hash packed (86 kB a patient; beyond, a point takes a quarter more).
+        entries up to which Redis keeps a hash packed (93 kB a patient; beyond, or where the names of ward
+        and site have more than 36 bytes together, half as much again).
     max_age : timedelta
         Counted back from the patient's newest point, or from now if that is earlier. A patient of whom
         nothing arrived for as long is forgotten.
@@ -174,3 +196,8 @@ def history_point(risk: RiskAssessed) -> HistoryPoint:
         e_prime_cm_s=risk.motion.e_prime_cm_s if risk.motion else None,
         e_over_a=risk.motion.e_over_a if risk.motion else None,
     )
+
+
+def place_of(risk: RiskAssessed) -> Place:
+    """Take out of an assessment where the patient lay."""
+    return Place(ward_id=risk.ward_id, site_id=risk.site_id, age_years=risk.age_years, sex=risk.sex)

@@ -34,6 +34,8 @@ class EncodedLink:
         The prior identifier, for whoever knows the surviving one.
     surviving_name : bytes
         The surviving identifier, for whoever knows the prior one.
+    patient_ids : tuple of (str, str)
+        Both in clear, the prior one first; not kept, but needed to list them on wards as one.
     """
 
     prior: str
@@ -42,6 +44,7 @@ class EncodedLink:
     is_undone: bool
     prior_name: bytes
     surviving_name: bytes
+    patient_ids: tuple[str, str]
 
 
 def encoded_links(batch: Sequence[Received[PatientLinked]]) -> list[EncodedLink]:
@@ -59,6 +62,7 @@ def encode_link(record: PatientLinked) -> EncodedLink:
         is_undone=record.is_undone,
         prior_name=seal_name(prior, known=surviving),
         surviving_name=seal_name(surviving, known=prior),
+        patient_ids=(prior, surviving),
     )
 
 

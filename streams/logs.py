@@ -9,7 +9,11 @@ import structlog
 #: Libraries whose own lines and tracebacks say less than ours do about the same trouble. They quote keys and
 #: values of messages, which are a patient's, so they stay silent at every level of ours.
 #: (What we derive from Faust's classes logs under the name of our module.)
-_NOISY = ("faust", "mode", "aiokafka", "kafka", "asyncio", "streams.adapters")
+# (Those that send notices quote URLs with secrets, and what is sent.)
+_NOISY = (
+    *("faust", "mode", "aiokafka", "kafka", "asyncio", "streams.adapters"),
+    *("apprise", "urllib3", "httpx", "httpcore"),
+)
 
 
 def configure_logs(log_format: Literal["console", "json"] = "console", level: str = "info") -> None:

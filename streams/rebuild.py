@@ -12,8 +12,8 @@ from schemas.errors import RetriableError
 from schemas.patient_link import PatientLinked
 from schemas.risk import RiskAssessed
 from streams.bisection import run_bisecting
-from streams.history import HistoryStore, history_point
-from streams.history_encoding import encode_point
+from streams.history import HistoryStore
+from streams.history_encoding import encode_assessment
 from streams.link import encode_link
 from streams.topology import ECG_RISK, PATIENT_LINK
 
@@ -72,7 +72,7 @@ async def rebuild_history(
     topic: str = ECG_RISK,
     on_progress: Progress = lambda counts: None,
 ) -> RebuildCounts:
-    """Read all assessments up to the topic's end at the start, and upsert them.
+    """Read all assessments up to the topic's end at the start, and upsert them; wards come back with them.
 
     Belongs to no consumer group and commits nothing, so the running stages are not disturbed; what arrives
     meanwhile is kept by the history stage. Doing it twice, or beside that stage, changes nothing.
@@ -93,7 +93,7 @@ async def rebuild_history(
     """
 
     def encode(message: Any) -> Any:
-        return encode_point(history_point(_decoded(message, codec, RiskAssessed)))
+        return encode_assessment(_decoded(message, codec, RiskAssessed))
 
     return await _rebuild(bootstrap, topic, _Keeping(encode=encode, keep=history.write), on_progress)
 

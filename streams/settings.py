@@ -38,6 +38,15 @@ class Settings(BaseSettings):
     policy: Path | None = None
     """Alert policy, a TOML file; unset takes the shipped one."""
 
+    routes: Path | None = None
+    """To whom alerts go and who is asked next, a TOML file; unset takes the shipped one, the inbox alone."""
+
+    inbox_url: str = ""
+    """Where people reach the pages of `diastole api`, for links in notices and boards; unset sends none."""
+
+    care_tokens: Path | None = None
+    """TOML file of the tokens for API and pages; unset serves them on loopback addresses alone."""
+
     home: Path = Path(".diastole")
     """The one folder under which Diastole writes anything."""
 
@@ -107,6 +116,15 @@ class Settings(BaseSettings):
 
     history_max_age_days: float = Field(default=730.0, ge=1, le=36_500)
     """Assessments older than this, counted back from the patient's newest, leave the risk history."""
+
+    ward_max_age_days: float = Field(default=14.0, gt=0, le=36_500)
+    """A patient without an ECG for this long leaves the ward lists, days."""
+
+    strips_per_patient: int = Field(default=4, ge=1, le=100)
+    """ECG strips kept of a patient for the pages, the newest; about 27 kB each."""
+
+    strips_max_age_days: float = Field(default=14.0, gt=0, le=36_500)
+    """ECG strips older than this are not kept, days."""
 
     log_format: Literal["console", "json"] = "console"
     """`json` lines for machines, `console` for people."""

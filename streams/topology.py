@@ -9,6 +9,7 @@
 The last only where a bundle is on trial; nothing of the flow reads what it says. Beside the flow::
 
     ecg.patient-link.v1 ─▶ link         which histories are one patient's
+    ecg.featurized.v1 ─▶ waveform       the newest strips, for whoever looks at them
 """
 
 from dataclasses import dataclass
@@ -62,7 +63,9 @@ class Route:
     @property
     def dead_letters(self) -> str:
         """Where records go that this stage cannot process."""
-        return dead_letter_topic((self.produces if self.is_silent else None) or self.consumes)
+        if self.is_silent:
+            return dead_letter_topic(self.produces or f"{self.consumes}.{self.stage}")
+        return dead_letter_topic(self.consumes)
 
     @property
     def group(self) -> str:
@@ -89,8 +92,14 @@ SILENT_ROUTE: Final = Route(
 #: Make histories of patients whose identifiers were merged be read as one. No ECG passes it.
 LINK_ROUTE: Final = Route(stage="link", consumes=PATIENT_LINK, produces=None)
 
+#: Keep the waveforms of the newest ECGs where pages find them. What it cannot keep is scored all the same.
+WAVEFORM_ROUTE: Final = Route(stage="waveform", consumes=ECG_FEATURIZED, produces=None, is_silent=True)
+
 #: Every stage there is.
-ALL_ROUTES: Final = {**ROUTES, LINK_ROUTE.stage: LINK_ROUTE, SILENT_ROUTE.stage: SILENT_ROUTE}
+ALL_ROUTES: Final = {
+    **ROUTES,
+    **{route.stage: route for route in (LINK_ROUTE, WAVEFORM_ROUTE, SILENT_ROUTE)},
+}
 
 #: What records flow through, and what people read.
 TOPICS: Final = (ECG_RECORDED, ECG_FEATURIZED, ECG_RISK, ECG_RISK_SILENT, ECG_ALERT, CARE_AUDIT)
@@ -104,7 +113,7 @@ COMPACTED_FEED_TOPICS: Final = frozenset({ECG_QUARANTINE_CONTENT, FEED_HEALTH, P
 
 
 def route_of(stage: str) -> Route:
-    """Route of a stage: one of the flow, the one that links, or the silent one.
+    """Route of a stage: one of the flow, one beside it, or the silent one.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from streams.service import StageService
 from streams.settings import Settings
 from streams.supervisor import supervise
 from streams.tally import where_raised
-from streams.topology import LINK_ROUTE, ROUTES, SILENT_ROUTE, route_of
+from streams.topology import LINK_ROUTE, ROUTES, SILENT_ROUTE, WAVEFORM_ROUTE, route_of
 
 log = structlog.get_logger()
 
@@ -46,9 +46,9 @@ def run_worker(stages: Sequence[str], settings: Settings) -> int:
 
 
 def all_stages(settings: Settings) -> tuple[str, ...]:
-    """Name what "all" runs: the flow, the linking of histories, the silent stage of a bundle on trial."""
+    """Name what "all" runs: the flow, what is kept for readers, the silent stage of a bundle on trial."""
     silent = () if settings.silent_bundle is None else (SILENT_ROUTE.stage,)
-    return (*ROUTES, LINK_ROUTE.stage, *silent)
+    return (*ROUTES, LINK_ROUTE.stage, WAVEFORM_ROUTE.stage, *silent)
 
 
 def run_stage(name: str, settings: Settings) -> int:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from schemas.featurized import Measurements, Quality
+from schemas.featurized import EcgFeaturized, Measurements, Quality
 from schemas.risk import Motion, Phenotype, RiskAssessed
 
 #: Hour zero of every test.
@@ -62,4 +62,23 @@ def moving(e_prime_cm_s: float, e_over_a: float | None = 0.9) -> Motion:
         e_prime_septal_cm_s=e_prime_cm_s - 1.0,
         e_prime_lateral_cm_s=e_prime_cm_s + 1.0,
         e_over_a=e_over_a,
+    )
+
+
+def featurized(
+    number: int, *, hour: float | None = None, patient_id: str = "P-1", acceptable: bool = True
+) -> EcgFeaturized:
+    """Featurize the ``number``-th ECG, acquired at ``hour`` (else hour ``number``): noise of its own."""
+    acquired_at = START + timedelta(hours=number if hour is None else hour)
+    samples = np.random.default_rng(number).integers(-500, 500, (8, 5000), np.int16)
+    return EcgFeaturized(
+        ecg_id=nth_ecg_id(number),
+        patient_id=patient_id,
+        acquired_at=acquired_at,
+        published_at=acquired_at + timedelta(seconds=5),
+        quality=Quality(acceptable=acceptable, score=0.9 if acceptable else 0.1),
+        measurements=Measurements(),
+        model_input_uv=samples if acceptable else None,
+        ward_id="W1",
+        site_id="S",
     )

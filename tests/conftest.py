@@ -18,11 +18,11 @@ import torch
 from ops.services import RunningBroker, RunningRedis, has_apache_kafka, start_broker, start_redis
 
 TESTS = Path(__file__).resolve().parent
-KINDS = ("unit", "flow", "contract", "broker", "chaos")
+KINDS = ("unit", "flow", "contract", "broker", "chaos", "browser")
 
 #: Fewer means that a folder is no longer collected, not that tests were tidied up: raise it as the
 #: suite grows, to about nine tenths of what a full run collects.
-MINIMUM_TESTS = 4800
+MINIMUM_TESTS = 6000
 
 IN_CI = os.environ.get("CI") == "true"
 

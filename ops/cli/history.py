@@ -61,8 +61,8 @@ def show(
 def rebuild(broker: BrokerOption = None, redis: RedisOption = None) -> None:
     """Fill the history in Redis from Kafka.
 
-    Reads ecg.risk.v1 and ecg.patient-link.v1 from their beginning, as after a loss of Redis. Doing it again
-    changes nothing.
+    Reads ecg.risk.v1 and ecg.patient-link.v1 from their beginning, as after a loss of Redis. The lists of
+    wards come back with it. Doing it again changes nothing.
     """
     counts, links = run(_rebuild(prepared(broker=broker, redis_url=redis)))
     out().print(f"history rebuilt: {counts.kept} assessments kept of {counts.read} messages read")

@@ -11,9 +11,13 @@ from typing import Annotated, Final
 import typer
 
 from ops.cli import (
+    alerts,
+    api,
     bench,
+    boards,
     bundle,
     clean,
+    deliver,
     demo,
     explain,
     feed,
@@ -59,6 +63,8 @@ app.command("simulate")(simulate.simulate)
 app.command("tail")(tail.tail)
 app.command("worker")(worker.worker)
 app.command("feeds")(feeds.feeds)
+app.command("deliver")(deliver.deliver)
+app.command("api")(api.api)
 app.command("inspect")(inspect_ecg.inspect)
 app.command("demo")(demo.demo)
 app.command("explain")(explain.explain)
@@ -74,6 +80,8 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(services.app, name="services")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(policy.app, name="policy")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(boards.app, name="boards")
 app.add_typer(identity.app, name="identity")
 app.add_typer(quarantine.app, name="quarantine")
 

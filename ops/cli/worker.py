@@ -19,6 +19,7 @@ class StageName(StrEnum):
     HISTORY = "history"
     ALERT = "alert"
     LINK = "link"
+    WAVEFORM = "waveform"
     INFER_SILENT = "infer-silent"
     ALL = "all"
 
@@ -39,7 +40,7 @@ def worker(
 
     It finishes what is in flight before it ends. "all" runs one process per stage and restarts one that
     fails. To scale a stage, start it again: up to as many as there are partitions share the work.
-    "link" lets the histories of merged patients be read as one.
+    "link" lets the histories of merged patients be read as one; "waveform" keeps the newest ECGs' strips.
     "infer-silent" scores the same ECGs with the bundle of DIASTOLE_SILENT_BUNDLE, without alerts; "all" runs
     it where that is set.
 

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -16,12 +16,12 @@ from ops.ledger import LEDGER_TOPICS, Ledger
 from ops.services import RunningBroker, RunningRedis, start_broker, start_redis
 from ops.topic_reader import TopicReader, open_topic_reader
 from ops.topics import apply_topics
-from ops.worker_processes import WORKER_ENVIRONMENT, running_workers
+from ops.worker_processes import WORKER_ENVIRONMENT, running_api, running_delivery, running_workers
 from schemas.codec import Codec
 from streams.adapters.redis_history import RedisHistory
 from streams.history import HistoryPoint
 from streams.stage import utc_now
-from streams.topology import ROUTES
+from streams.topology import ROUTES, WAVEFORM_ROUTE
 
 _POLL_S: Final = 0.1
 #: After the last ECG ended, how long to wait for what follows from it: alerts, and dead letters of alert.
@@ -60,7 +60,8 @@ async def play_demo(plan: DemoPlan, home: Path, codec: Codec, view: View) -> Dem
             f"Broker ({_KIND[plan.broker]}), Redis and {len(applied.created)} topics ready "
             f"after {watch.lap('services'):.1f} s"
         )
-        await _start_workers(stack, plan, home, broker, redis, view, stop)
+        environment = _environment(plan, home, broker, redis)
+        await _start_workers(stack, ROUTES, home, environment, view, stop)
         watch.lap("workers")
         ward = DemoWard(beds=plan.beds, rounds=plan.rounds, every=plan.every, until=utc_now())
         outcome = await _Play(plan, home, ward, codec, view, stop, watch).run(broker, redis)
@@ -84,30 +85,33 @@ def _stop_on_signal() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-async def _start_workers(
-    stack: ExitStack,
-    plan: DemoPlan,
-    home: Path,
-    broker: RunningBroker,
-    redis: RunningRedis,
-    view: View,
-    stop: asyncio.Event,
-) -> None:
-    environment = {
+def _environment(plan: DemoPlan, home: Path, broker: RunningBroker, redis: RunningRedis) -> Mapping[str, str]:
+    return {
         **WORKER_ENVIRONMENT,
         "DIASTOLE_BROKER": broker.bootstrap,
         "DIASTOLE_REDIS_URL": redis.url,
         "DIASTOLE_HOME": str(home),
         "DIASTOLE_PARTITIONS": str(plan.partitions),
     }
+
+
+async def _start_workers(
+    stack: ExitStack,
+    stages: Iterable[str],
+    home: Path,
+    environment: Mapping[str, str],
+    view: View,
+    stop: asyncio.Event,
+) -> None:
+    names = tuple(stages)
     started_s = time.monotonic()
 
     def says_ready(stage: str) -> None:
         if not stop.is_set():
             view.done(f"Worker {stage} ready after {time.monotonic() - started_s:.1f} s")
 
-    view.waits(f"Starting {len(ROUTES)} workers: {', '.join(ROUTES)} (10 to 30 s)")
-    workers = running_workers(tuple(ROUTES), home, environment, says_ready, stop.is_set)
+    view.waits(f"Starting {len(names)} workers: {', '.join(names)} (10 to 30 s)")
+    workers = running_workers(names, home, environment, says_ready, stop.is_set)
     await asyncio.to_thread(stack.enter_context, workers)
 
 
@@ -198,7 +202,20 @@ class _Play:
         outcome: DemoOutcome,
     ) -> None:
         patient_id = outcome.history[0].patient_id if outcome.history else outcome.deteriorating[0]
-        self._view.say(_how_to_look_inside(broker.bootstrap, redis.url, patient_id))
+        environment = _environment(self._plan, self._home, broker, redis)
+        with ExitStack() as stack:
+            await _start_workers(
+                stack, [WAVEFORM_ROUTE.stage], self._home, environment, self._view, self._stop
+            )
+            self._view.waits("Starting the care team's pages (5 to 20 s)")
+            stack.enter_context(running_delivery(self._home, environment))
+            pages = running_api(self._home, environment, self._stop.is_set)
+            inbox = await asyncio.to_thread(stack.enter_context, pages)
+            if not self._stop.is_set():
+                self._view.say(_how_to_look_inside(inbox, broker.bootstrap, redis.url, patient_id))
+            await self._encore(reader, sender)
+
+    async def _encore(self, reader: TopicReader, sender: Sender) -> None:
         encore = asyncio.create_task(sender.encore())
         while not self._stop.is_set() and not encore.done():
             await self._look(reader)
@@ -223,9 +240,12 @@ def _shows(points: list[HistoryPoint]) -> tuple[bool, int]:
     return has_motion, sum(point.probability is None for point in points)
 
 
-def _how_to_look_inside(bootstrap: str, redis_url: str, patient_id: str) -> str:
+def _how_to_look_inside(inbox: str, bootstrap: str, redis_url: str, patient_id: str) -> str:
     return "\n".join(
         (
+            "",
+            f"The care team's inbox: {inbox}",
+            f"  this patient: {inbox}patients/{patient_id}",
             "",
             "Everything stays up and the ward plays on, until Ctrl-C. In another shell:",
             "",

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
@@ -85,7 +86,7 @@ class TopicFollower:
 
 @asynccontextmanager
 async def open_follower(
-    bootstrap: str, topic: str, on_record: OnRecord, budget_s: float = 60.0
+    bootstrap: str, topic: str, on_record: OnRecord, budget_s: float = 60.0, since: datetime | None = None
 ) -> AsyncIterator[TopicFollower]:
     """Read a topic from its beginning to its end, then follow it while the context lasts.
 
@@ -95,6 +96,8 @@ async def open_follower(
     ----------
     budget_s : float
         Longest time until the end is reached.
+    since : datetime or None
+        Begin with the first record Kafka took at this time or later (aware); None begins with the first kept.
 
     Raises
     ------
@@ -110,7 +113,7 @@ async def open_follower(
         partitions = await _partitions(bootstrap, topic)
         await consumer.start()
         consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
+        await _seek(consumer, partitions, since)
     except KafkaError as error:
         await consumer.stop()
         raise TopicBehindError(
@@ -128,6 +131,19 @@ async def open_follower(
         following.cancel()
         await asyncio.wait({following})
         await consumer.stop()
+
+
+async def _seek(consumer: Any, partitions: list[TopicPartition], since: datetime | None) -> None:
+    await consumer.seek_to_beginning(*partitions)
+    if since is None:
+        return
+    begin_ms = max(0, int(since.timestamp() * 1000))
+    for at, found in (await consumer.offsets_for_times(dict.fromkeys(partitions, begin_ms))).items():
+        if found is not None:
+            consumer.seek(at, found.offset)
+        else:
+            # Nothing that new: a record that comes from now on is.
+            await consumer.seek_to_end(at)
 
 
 async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:

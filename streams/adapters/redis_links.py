@@ -37,39 +37,44 @@ if ARGV[3] == '0' then redis.call('ZADD', KEYS[2], 0, ARGV[4] .. ':' .. ARGV[1])
 return 1
 """
 
-# KEYS: up, down. ARGV: identifier, most identifiers. Up to the survivor, then down to all merged into it.
-# Returns the survivor, then prior, link, prior, link … from the survivor downwards. Circles end where they
-# began: two gateways may each have told one half of one.
-_FAMILY: Final = """
-local top, seen, way = ARGV[1], {[ARGV[1]] = true}, {}
-while true do
-  local link = redis.call('HGET', KEYS[1], top)
-  if not link or string.sub(link, 22, 22) == '1' then break end
-  local above = string.sub(link, 24, 55)
-  if seen[above] then break end
-  seen[above] = true
-  table.insert(way, 1, {top, link})
-  top = above
-end
-local out, waiting, found = {top}, {top}, {[top] = true}
-local function take(prior, link)
-  found[prior] = true
-  waiting[#waiting + 1] = prior
-  out[#out + 1] = prior
-  out[#out + 1] = link
-end
-for _, each in ipairs(way) do take(each[1], each[2]) end
-local next = 1
-while waiting[next] and #waiting < tonumber(ARGV[2]) do
-  local below = redis.call('ZRANGEBYLEX', KEYS[2], '[' .. waiting[next] .. ':', '(' .. waiting[next] .. ';')
-  for _, member in ipairs(below) do
-    local prior = string.sub(member, 34)
-    local link = redis.call('HGET', KEYS[1], prior)
-    if link and not found[prior] and #waiting < tonumber(ARGV[2]) then take(prior, link) end
+# KEYS: up, down. ARGV: most identifiers, then identifiers. For each of those: up to the survivor, then down
+# to all merged into it; given are the survivor, then prior, link, prior, link … from the survivor downwards.
+# Circles end where they began: two gateways may each have told one half of one.
+_FAMILIES: Final = """
+local function family(asked)
+  local top, seen, way = asked, {[asked] = true}, {}
+  while true do
+    local link = redis.call('HGET', KEYS[1], top)
+    if not link or string.sub(link, 22, 22) == '1' then break end
+    local above = string.sub(link, 24, 55)
+    if seen[above] then break end
+    seen[above] = true
+    table.insert(way, 1, {top, link})
+    top = above
   end
-  next = next + 1
+  local out, waiting, found = {top}, {top}, {[top] = true}
+  local function take(prior, link)
+    found[prior] = true
+    waiting[#waiting + 1] = prior
+    out[#out + 1] = prior
+    out[#out + 1] = link
+  end
+  for _, each in ipairs(way) do take(each[1], each[2]) end
+  local next = 1
+  while waiting[next] and #waiting < tonumber(ARGV[1]) do
+    local below = redis.call('ZRANGEBYLEX', KEYS[2], '[' .. waiting[next] .. ':', '(' .. waiting[next] .. ';')
+    for _, member in ipairs(below) do
+      local prior = string.sub(member, 34)
+      local link = redis.call('HGET', KEYS[1], prior)
+      if link and not found[prior] and #waiting < tonumber(ARGV[1]) then take(prior, link) end
+    end
+    next = next + 1
+  end
+  return out
 end
-return out
+local all = {}
+for i = 2, #ARGV do all[#all + 1] = family(ARGV[i]) end
+return all
 """
 
 
@@ -80,13 +85,13 @@ def link_call(link: EncodedLink) -> Call:
     return _LINK, LINK_KEYS, [link.prior, f"{link.linked_us:020d}", undone, link.surviving, *names]
 
 
-def family_call(digest: str) -> Call:
-    """Ask for all identifiers of the patient with this one."""
-    return _FAMILY, LINK_KEYS, [digest, MOST_IDENTIFIERS]
+def families_call(digests: Sequence[str]) -> Call:
+    """Ask for all identifiers of the patient with this one, of several in one call."""
+    return _FAMILIES, LINK_KEYS, [MOST_IDENTIFIERS, *digests]
 
 
 def family_names(patient_id: str, digest: str, reply: Sequence[bytes]) -> tuple[str, ...]:
-    """Read the answer to :func:`family_call`: identifiers in clear, the survivor first.
+    """Read the answer to :func:`families_call` for one of them: identifiers in clear, the survivor first.
 
     Each link tells two names to whoever knows one of them; from the one that is known the others follow.
     """

@@ -1,10 +1,10 @@
-"""The life of a way in as a process: open the gateway, serve until told to stop or until it can no more."""
+"""The life of a server as a process: open what it needs, serve until told to stop or until it can no more."""
 
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Final, NoReturn, Protocol, TypeVar
+from typing import Final, NoReturn, Protocol, TypeVar, runtime_checkable
 
 #: A feed that can do no more ends what is under way within this, s, or is cut: longer than the two drain
 #: budgets and the flush of the longest shutdown in order.
@@ -13,30 +13,31 @@ LEAVE_S: Final = 120.0
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
+@runtime_checkable
 class CanBeOver(Protocol):
-    """What a process is there for, and without which it had better be started anew."""
+    """What a process is there for, and without which it had better start anew: a gateway is of the kind."""
 
     async def until_over(self) -> NoReturn:
         """Wait, and raise once it can do nothing more, whatever it is given."""
 
 
-G = TypeVar("G", bound=CanBeOver)
+Opened = TypeVar("Opened")
 
 
 async def serve_until_told(
-    opening: AbstractAsyncContextManager[G],
-    serve: Callable[[G, asyncio.Event], Awaitable[None]],
+    opening: AbstractAsyncContextManager[Opened],
+    serve: Callable[[Opened, asyncio.Event], Awaitable[None]],
     leave_s: float = LEAVE_S,
 ) -> None:
-    """Open a gateway and serve with it until SIGTERM or Ctrl-C.
+    """Open a gateway, or whatever else serves, and serve with it until SIGTERM or Ctrl-C.
 
     Parameters
     ----------
     opening : context manager
         Of :func:`streams.feeds.gateway_assembly.open_gateway`. A signal while it still waits ends that wait.
     serve : callable
-        Given the gateway and the event that is set on a signal; it returns soon after that, having taken
-        nothing new. Leaving the gateway then waits for what is on its way.
+        Given what was opened and the event that is set on a signal; it returns soon after that, having taken
+        nothing new. Leaving a gateway then waits for what is on its way.
     leave_s : float
         Longest time for that when the gateway can do no more, s.
 
@@ -48,10 +49,10 @@ async def serve_until_told(
     """
     life = _Life(leave_s)
     try:
-        async with opening as gateway:
-            life.begin(gateway)
+        async with opening as opened:
+            life.begin(opened)
             try:
-                await serve(gateway, life.stop)
+                await serve(opened, life.stop)
             finally:
                 life.watch_no_more()
     except asyncio.CancelledError:
@@ -75,13 +76,16 @@ class _Life:
         self._leave_s = leave_s
         self._watching: asyncio.Task[NoReturn] | None = None
         self._cut: asyncio.TimerHandle | None = None
+        self._is_open = False
         for number in _SIGNALS:
             self._loop.add_signal_handler(number, self._signalled)
 
-    def begin(self, opened: CanBeOver) -> None:
-        """Watch what was opened; from now on a signal only sets ``stop``."""
-        self._watching = asyncio.create_task(opened.until_over())
-        self._watching.add_done_callback(self._over)
+    def begin(self, opened: object) -> None:
+        """Watch what was opened where it can be over; from now on a signal only sets ``stop``."""
+        self._is_open = True
+        if isinstance(opened, CanBeOver):
+            self._watching = asyncio.create_task(opened.until_over())
+            self._watching.add_done_callback(self._over)
 
     def watch_no_more(self) -> None:
         """Take no more notice; what is over already stays so."""
@@ -104,7 +108,7 @@ class _Life:
     def _signalled(self) -> None:
         was_told = self.stop.is_set()
         self.stop.set()
-        if not was_told and self._watching is None:
+        if not was_told and not self._is_open:
             self._main.cancel()
 
     def _over(self, watched: "asyncio.Task[NoReturn]") -> None:

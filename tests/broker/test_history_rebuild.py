@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import redis.asyncio
@@ -16,6 +16,7 @@ from schemas.codec import Codec
 from schemas.registry import FileRegistry
 from schemas.wire import SCHEMA_ID_HEADER
 from streams.adapters.redis_history import RedisHistory
+from streams.adapters.redis_wards import RedisWards
 from streams.history import HistoryLimits, HistoryPoint, history_point
 from streams.rebuild import RebuildCounts, RebuildStalledError, rebuild_history
 
@@ -96,6 +97,23 @@ async def test_a_wiped_history_is_the_same_after_a_rebuild(
     assert {patient: await history.read(patient) for patient in PATIENTS} == before
     assert all(len(points) == 20 for points in before.values())
     assert [point.e_prime_cm_s for point in before["P-0"][:5]] == [None, 8.75, None, None, 8.0]
+
+
+async def test_wards_come_back_with_the_histories(
+    broker: RunningBroker, topic: str, history: RedisHistory, redis_url: str
+) -> None:
+    def now() -> datetime:
+        return START + timedelta(days=2)
+
+    wards = RedisWards(redis_url, now=now)
+    await publish(broker, topic, [(patient, value) for patient, _, value in ward()])
+    for _ in range(2):
+        await rebuild_history(broker.bootstrap, CODEC, history, topic=topic)
+        assert await wards.wards() == ["W1"]
+        rows = await wards.ward("W1", "age")
+        assert [row.patient_id for row in rows] == PATIENTS[::-1]
+        assert {(row.probability, row.change, row.last.probability) for row in rows} == {(0.25, 0.0, 0.25)}
+    await wards.close()
 
 
 async def test_rebuilding_twice_and_from_duplicates_changes_nothing(

@@ -16,6 +16,10 @@ import pytest
 import typer
 import yaml
 
+from streams.api.api_metrics import ApiMetrics
+from streams.deliver.deliver_metrics import DeliverMetrics
+from streams.feeds.feed_metrics import FeedMetrics
+from streams.feeds.health.gauges import SourceGauges
 from streams.feeds.settings import FEED_PREFIX, FeedSettings
 from streams.metrics import StageMetrics
 from streams.settings import PREFIX, Settings
@@ -32,7 +36,15 @@ OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
 VARIABLE = re.compile(r"\$\{(\w+)(:[-?][^}]*)?\}")
 
 #: What the example environment may say for everybody.
-FILLED_IN = {"COMPOSE_PROFILES", "DIASTOLE_PARTITIONS", "DIASTOLE_TIMEZONE", "ECG_FOLDER", "SILENT_BUNDLE"}
+FILLED_IN = {
+    "COMPOSE_PROFILES",
+    "DIASTOLE_INBOX_URL",
+    "DIASTOLE_PARTITIONS",
+    "DIASTOLE_TIMEZONE",
+    "ECG_FOLDER",
+    "GRAFANA_PLUGINS",
+    "SILENT_BUNDLE",
+}
 
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
@@ -90,13 +102,13 @@ def test_secrets_come_from_the_environment_and_have_no_default(name: str) -> Non
     for key, setting in SERVICES[name].get("environment", {}).items():
         if re.search(r"PASSWORD|SECRET|TOKEN|AUTH$", key):
             # A path to where secrets are kept is none.
-            assert re.fullmatch(r"\$\{\w+:\?[^}]+\}|/var/lib/diastole/[\w.]+", setting), key
+            assert re.fullmatch(r"\$\{\w+:\?[^}]+\}|/var/lib/diastole/[\w.-]+", setting), key
         assert not re.search(r"//[^/@$]*:[^$@/][^@/]*@", str(setting)), f"{key} holds a literal password"
 
 
 def test_a_forgotten_secret_stops_compose_with_a_message() -> None:
     for variable, default in VARIABLE.findall(TEXT):
-        secret = re.search(r"PASSWORD|USER|CLUSTER_ID", variable)
+        secret = re.search(r"PASSWORD|USER|CLUSTER_ID|TOKEN", variable)
         assert default.startswith(":?" if secret else ":-"), variable
 
 
@@ -202,17 +214,22 @@ def test_prometheus_asks_every_worker() -> None:
 
 
 def test_boards_and_rules_ask_for_metrics_that_workers_have() -> None:
-    metrics = StageMetrics("featurize")
-    families = list(metrics.registry.collect())
-    known = {family.name for family in families} | {f"{family.name}_total" for family in families}
-    known |= {f"{family.name}_bucket" for family in families if family.type == "histogram"}
-    board = (ROOT / "ops/grafana/boards/operations.json").read_text()
+    known = {
+        f"{family.name}{ending}"
+        for metrics in (StageMetrics("x"), FeedMetrics("x"), SourceGauges(), DeliverMetrics(), ApiMetrics())
+        for family in metrics.registry.collect()
+        for ending in _ENDINGS[family.type]
+    }
+    boards = "".join(path.read_text() for path in sorted((ROOT / "ops/grafana").rglob("*.*")))
     rules = (ROOT / "ops/prometheus/rules.yml").read_text()
-    asked = set(re.findall(r"\bdiastole_\w+", board + rules))
-    assert asked
-    assert asked <= known
+    asked = set(re.findall(r"\bdiastole_[a-z_]+", boards + rules)) - {"diastole_content"}
+    assert len(asked) > 20
+    assert asked <= known, asked - known
     assert yaml.safe_load(rules)["groups"]
-    assert json.loads(board)["panels"]
+
+
+#: What Prometheus calls the series of each kind of metric.
+_ENDINGS = {"gauge": ("",), "counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
 
 
 def test_dockerfile_ends_as_a_user_without_rights_and_checks_health() -> None:

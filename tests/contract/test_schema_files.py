@@ -31,6 +31,7 @@ GIVEN_IDS = {
     ("QuarantineAct", 1): 14,
     ("FeedHealth", 1): 15,
     ("PatientLinked", 1): 16,
+    ("CareAction", 2): 17,
 }
 
 UNITS = re.compile(

@@ -22,7 +22,7 @@ from schemas.alert import (
     Priority,
     TechnicalAlarm,
 )
-from schemas.audit import CareAction, CareVerb
+from schemas.audit import CareAction, CareScope, CareVerb, Outcome
 from schemas.codec import RECORD_TYPES, Codec
 from schemas.featurized import EcgFeaturized, Measurements, Quality, StageTiming
 from schemas.feed import FeedHealth, RefusalCount
@@ -176,6 +176,13 @@ EXAMPLES: dict[str, Any] = {
         actor="nurse-7",
         acted_at=AT,
         origin="board",
+        channel="pager",
+        recipient="charge nurse",
+        expires_at=AT,
+        scope=CareScope.WARD,
+        subject="ward-3",
+        level=1,
+        outcome=Outcome.CONFIRMED,
     ),
     "EcgQuarantined": EcgQuarantined(
         quarantine_id=ALERT_ID,
@@ -234,6 +241,14 @@ EXAMPLES: dict[str, Any] = {
 EARLIER_MOTION = Motion(velocities_cm_s=CURVES_CM_S, e_prime_septal_cm_s=7.5)
 EARLIER: dict[str, Any] = {
     "EcgRecorded.1": replace(EXAMPLES["EcgRecorded"], acquired_zone="", is_zone_assumed=False, cart=None),
+    "CareAction.1": CareAction(
+        action_id=ALERT_ID,
+        alert_id=ALERT_ID,
+        verb=CareVerb.ACKNOWLEDGED,
+        actor="nurse-7",
+        acted_at=AT,
+        origin="board",
+    ),
     "TechnicalAlarm.1": replace(EXAMPLES["TechnicalAlarm"], ended_at=None),
     "EcgFeaturized.1": replace(EXAMPLES["EcgFeaturized"], median_beat_uv=None),
     "RiskAssessed.1": replace(EXAMPLES["RiskAssessed"], motion=EARLIER_MOTION),

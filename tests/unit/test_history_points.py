@@ -12,10 +12,18 @@ from hypothesis import strategies as st
 
 from schemas.errors import ConfigurationError
 from schemas.featurized import Measurements
+from schemas.recorded import Sex
 from schemas.risk import Phenotype, RiskAssessed
 from streams.bisection import run_bisecting
-from streams.history import EncodedPoint, HistoryLimits, HistoryPoint, history_point, history_points
-from streams.history_encoding import decode_point, encode_body, encode_name, encoded_points, instant
+from streams.history import EncodedPoint, HistoryLimits, HistoryPoint, Place, history_point, history_points
+from streams.history_encoding import (
+    decode_place,
+    decode_point,
+    encode_body,
+    encode_name,
+    encoded_points,
+    instant,
+)
 from streams.stage import Received
 
 TEN_THOUSANDTHS = st.none() | st.integers(0, 10_000).map(lambda number: number / 10_000)
@@ -166,11 +174,45 @@ def test_the_golden_bytes_of_version_2_are_read_for_ever() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"\x01\x02", b"\x02" + bytes(16), b"\x03" + bytes(40), b"\x01\x09" + bytes(15)]
+    "body",
+    [
+        b"",
+        b"\x01\x02",
+        b"\x02" + bytes(16),
+        b"\x03" + bytes(26),  # ends within the place
+        b"\x03" + bytes(23) + b"\x99" + bytes(16),  # a ward longer than the body
+        b"\x03" + bytes(20) + b"\x07" + bytes(16),  # a sex there is not
+        b"\x04" + bytes(40),
+        b"\x01\x09" + bytes(15),
+    ],
 )
 def test_bytes_of_another_version_or_damaged_are_refused_with_what_to_do(body: bytes) -> None:
     with pytest.raises(ConfigurationError, match="diastole history rebuild"):
         decode_point("P-1", START, bytes(16), body)
+
+
+def test_the_place_is_kept_beside_the_point_and_changes_nothing_in_it() -> None:
+    gap = history_point(assessed(1, None, reasons=("NOISE", "FLAT:V1")))
+    for point in (gap, history_point(assessed(1, 0.31))):
+        for place in (Place(), Place(ward_id="Ü 7", site_id="S", age_years=71.5, sex=Sex.MALE)):
+            body = encode_body(point, place)
+            assert decode_place(body) == place
+            assert decode_point("P-1", point.acquired_at, encode_name(point), body) == point
+    assert decode_place(encode_body(gap)) is None
+
+
+def test_the_golden_bytes_of_version_3_are_read_for_ever() -> None:
+    body = (
+        bytes.fromhex("03025a1c0cffffffffc902ffff9803ffffee025a00") + bytes.fromhex("02cb0202000100") + b"W1S"
+    )
+    point = replace(history_point(assessed(7, 0.31, motion=moving(7.5, 0.9))), phenotype=Phenotype.HIGH)
+    assert encode_body(point, Place(ward_id="W1", site_id="S", age_years=71.5, sex=Sex.MALE)) == body
+    assert decode_point("P-1", point.acquired_at, encode_name(point), body) == point
+
+
+def test_the_work_of_the_stage_keeps_where_the_patient_lay() -> None:
+    (entry,) = encoded_points([Received(record=assessed(1, 0.31), published_at=START)])
+    assert decode_place(entry.body) == Place(ward_id="W1")
 
 
 def test_limits_that_would_keep_nothing_are_refused() -> None:

@@ -25,6 +25,7 @@ from streams.topology import (
     ECG_RISK_SILENT,
     ROUTES,
     SILENT_ROUTE,
+    WAVEFORM_ROUTE,
     dead_letter_topic,
     route_of,
 )
@@ -55,6 +56,12 @@ def test_dead_letters_of_the_flow_lie_beside_their_input_and_silent_ones_apart()
     assert RECORDS_OF[SILENT_ROUTE.dead_letters] == (EcgFeaturized,)
 
 
+def test_what_a_waveform_cannot_be_kept_of_does_not_lie_where_it_would_count_as_unanswered() -> None:
+    assert WAVEFORM_ROUTE.dead_letters == "ecg.featurized.v1.waveform.dlq"
+    assert WAVEFORM_ROUTE.dead_letters not in LEDGER_TOPICS
+    assert RECORDS_OF[WAVEFORM_ROUTE.dead_letters] == (EcgFeaturized,)
+
+
 def test_the_books_of_a_run_do_not_count_what_is_silent() -> None:
     assert not {SILENT_ROUTE.produces, SILENT_ROUTE.dead_letters} & set(LEDGER_TOPICS)
 
@@ -67,12 +74,12 @@ def test_its_topics_are_applied_and_its_answers_kept_for_half_a_year() -> None:
 
 
 def test_all_runs_it_only_where_a_bundle_is_on_trial(tmp_path: Path) -> None:
-    assert all_stages(Settings()) == (*ROUTES, "link")
-    assert all_stages(Settings(silent_bundle=tmp_path)) == (*ROUTES, "link", "infer-silent")
+    assert all_stages(Settings()) == (*ROUTES, "link", "waveform")
+    assert all_stages(Settings(silent_bundle=tmp_path)) == (*ROUTES, "link", "waveform", "infer-silent")
 
 
 def test_each_stage_has_a_route_and_what_is_none_has_not() -> None:
-    assert [route_of(name).stage for name in ALL_ROUTES] == [*ROUTES, "link", "infer-silent"]
+    assert [route_of(name).stage for name in ALL_ROUTES] == [*ROUTES, "link", "waveform", "infer-silent"]
     with pytest.raises(KeyError):
         route_of("infer-loudly")
 

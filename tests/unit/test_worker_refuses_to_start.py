@@ -42,7 +42,7 @@ def test_a_missing_policy_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[
 
 def test_an_unknown_stage_is_told_which_there_are(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     line = refusal(capfd, "guess", Settings(home=tmp_path))
-    assert "featurize, infer, history, alert, link, infer-silent" in line
+    assert "featurize, infer, history, alert, link, waveform, infer-silent" in line
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import traceback
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from schemas.errors import ConfigurationError
@@ -26,6 +25,9 @@ HEAD_S: Final = 20.0
 #: Connections at a time; one more is answered 503. Each holds a body only as far as there is room.
 MAX_CONNECTIONS: Final = 512
 _BACKLOG: Final = 256
+
+#: An ASGI application.
+Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ def require_guarded(host: str, *, has_tokens: bool) -> None:
 
 
 async def serve_http(
-    app: FastAPI,
+    app: Application,
     listening: socket.socket,
     stop: asyncio.Event,
     drain_budget_s: float,
@@ -143,7 +145,7 @@ class _ImpatientProtocol(H11Protocol):
 
 
 def _config(
-    app: FastAPI, certificate: Certificate | None, drain_budget_s: float, head_s: float
+    app: Application, certificate: Certificate | None, drain_budget_s: float, head_s: float
 ) -> uvicorn.Config:
     class Impatient(_ImpatientProtocol):
         patience_s = head_s

@@ -57,8 +57,13 @@ def unescape(text: str, delimiters: Delimiters, codec: str = "utf-8") -> str:
     return _pattern(delimiters.escape).sub(meaning, text)
 
 
-def escape(text: str, delimiters: Delimiters) -> str:
-    r"""Write text for a field: separators escaped, all but printable ASCII as a question mark.
+def escape(text: str, delimiters: Delimiters, *, ascii_only: bool = True) -> str:
+    r"""Write text for a field: separators escaped, all that cannot be printed as a question mark.
+
+    Parameters
+    ----------
+    ascii_only : bool
+        Whether all beyond ASCII is made a question mark too: where the other side's characters are not known.
 
     >>> escape("a|b^c", Delimiters())
     'a\\F\\b\\S\\c'
@@ -71,5 +76,7 @@ def escape(text: str, delimiters: Delimiters) -> str:
         delimiters.escape: "E",
     }
     sign = delimiters.escape
-    printable = "".join(char if " " <= char <= "~" else "?" for char in text)
+    printable = "".join(
+        char if " " <= char <= "~" or (char.isprintable() and not ascii_only) else "?" for char in text
+    )
     return "".join(f"{sign}{signs[char]}{sign}" if char in signs else char for char in printable)

@@ -1,0 +1,1 @@
+"""The read API and the pages of the care team."""

@@ -1,0 +1,1 @@
+"""The care team's pages: rendered here, whole without JavaScript, nothing loaded from elsewhere."""

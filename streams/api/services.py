@@ -1,0 +1,149 @@
+"""What the read API works with, as ports: tests give fakes, :mod:`streams.api.running` the real parts."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from schemas.alert import TechnicalAlarm
+from schemas.audit import CareAction
+from schemas.feed import FeedHealth
+from streams.api.tokens import CareToken
+from streams.deliver.case import AlertCase, CaseBook
+from streams.deliver.changes import Changes
+from streams.deliver.routing import Routes
+from streams.history import HistoryPoint
+from streams.stage import UtcClock
+from streams.waveform import Strip, WaveformReads
+from streams.worklist import Order, PatientRow, WardReads
+
+if TYPE_CHECKING:
+    from models.manifest import Manifest
+    from streams.strip import Span
+
+
+class Book(Protocol):
+    """The book of alerts: :class:`streams.deliver.book.FollowedBook`."""
+
+    book: CaseBook
+
+    @property
+    def alarms(self) -> tuple[TechnicalAlarm, ...]:
+        """Technical alarms that have not ended, the newest first."""
+
+    @property
+    def behind_s(self) -> float:
+        """Seconds since the book last held all that Kafka held."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it may be believed."""
+
+    def alarm(self, alarm_id: str) -> TechnicalAlarm | None:
+        """Return one of the alarms."""
+
+    def changes(self) -> Changes:
+        """Return the ids of cases and alarms as they change from now on."""
+
+    async def append(self, act: CareAction, budget_s: float = 10.0) -> None:
+        """Write an act and fold it; raises a RetriableError when Kafka does not take it."""
+
+
+class HistoryReads(Protocol):
+    """What is asked of histories: :class:`streams.adapters.redis_history.RedisHistory`."""
+
+    async def read(
+        self, patient_id: str, since: datetime | None = None, until: datetime | None = None
+    ) -> list[HistoryPoint]:
+        """Points of all identifiers of the patient in ascending order."""
+
+    async def identifiers(self, patient_id: str) -> tuple[str, ...]:
+        """All identifiers of the patient; the one in use today first."""
+
+    async def ping(self) -> None:
+        """Raise HistoryUnavailableError when the store does not answer."""
+
+
+class FeedReads(Protocol):
+    """How the sources of ECGs are doing."""
+
+    def sources(self) -> Sequence[FeedHealth]:
+        """Newest report of each source."""
+
+
+class Looks(Protocol):
+    """Notes who looked at whom: :class:`streams.api.audit.LookAudit`."""
+
+    def at_patient(self, actor: str, patient_id: str) -> None:
+        """Note a look at a patient; never waits and never fails."""
+
+    def at_alert(self, actor: str, alert_id: str) -> None:
+        """Note a look at an alert, likewise."""
+
+    def at_wards(self, actor: str, ward_ids: Iterable[str]) -> None:
+        """Note a look at lists of wards' patients or alerts, likewise."""
+
+
+class Explains(Protocol):
+    """Finds what of an ECG an answer rests on: :class:`streams.api.salience.Salience`."""
+
+    async def spans(self, strip: Strip) -> Sequence["Span"]:
+        """Stretches that moved the answer most; empty where nothing can be said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Services:
+    """Everything the endpoints read and write.
+
+    Attributes
+    ----------
+    routes : Routes
+        The site's, for an alert's severity.
+    now : callable
+        UTC.
+    """
+
+    book: Book
+    history: HistoryReads
+    wards: WardReads
+    waveforms: WaveformReads
+    feeds: FeedReads
+    looks: Looks
+    explains: Explains
+    manifest: "Manifest"
+    routes: Routes
+    now: UtcClock
+
+    def cases(self, token: CareToken) -> list[AlertCase]:
+        """All alerts the caller may see, the newest first."""
+        seen = [
+            case
+            for case in self.book.book.cases.values()
+            if token.sees(case.alert.site_id, case.alert.ward_id)
+        ]
+        return sorted(seen, key=lambda case: (case.raised_at, case.alert.alert_id), reverse=True)
+
+    async def worklist(
+        self, token: CareToken, ward_id: str, order: Order, limit: int, offset: int
+    ) -> tuple[int, list[PatientRow]]:
+        """Patients of a ward whom the caller may see: how many, and a page of them.
+
+        Two sites may call a ward the same; who sees one of them finds no trace of the other's patients.
+        """
+        total = await self.wards.size(ward_id)
+        if not token.sites:
+            return total, await self.wards.ward(ward_id, order, limit, offset)
+        everybody = await self.wards.ward(ward_id, order, max(total, 1), 0)
+        theirs = [row for row in everybody if token.sees(row.site_id, row.ward_id)]
+        return len(theirs), theirs[offset : offset + limit]
+
+    async def ward_sizes(self, token: CareToken) -> list[tuple[str, int]]:
+        """Wards the caller may see, by name, with their patients counted; of some sites: those with any."""
+        names = [name for name in await self.wards.wards() if token.sees_ward(name)]
+        sizes = [(name, (await self.worklist(token, name, "age", 1, 0))[0]) for name in names]
+        return [(name, size) for name, size in sizes if size or not token.sites]
+
+    def cases_of(self, identifiers: Sequence[str]) -> list[AlertCase]:
+        """All alerts of one patient, by any identifier, the oldest first."""
+        found = [case for each in identifiers for case in self.book.book.cases_of(each)]
+        return sorted(found, key=lambda case: (case.raised_at, case.alert.alert_id))

@@ -1,0 +1,1 @@
+"""How an alert reaches people: one adapter for each way, all of them safe to repeat."""

@@ -1,0 +1,127 @@
+"""Acts over the API: once for each key, refused in words, and quiet only for what is the caller's."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from care_api import ALERT, ELSEWHERE, PATIENT, Hospital, hospital
+
+from schemas.audit import CareScope, CareVerb
+
+PATH = f"/v1/alerts/{ALERT.alert_id}"
+UNTIL = "2026-03-02T12:00:00Z"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Hospital:
+    return hospital(tmp_path)
+
+
+async def post(
+    place: Hospital, path: str, holder: str = "clinician", key: str = "", **body: Any
+) -> httpx.Response:
+    headers = {"Idempotency-Key": key} if key else {}
+    async with place.client(holder) as client:
+        place.clock.tick()
+        return await client.post(path, json=body, headers=headers)
+
+
+async def test_an_act_answers_the_state_after_it(place: Hospital) -> None:
+    told = (await post(place, f"{PATH}/acknowledge")).json()
+    assert (told["state"], told["is_open"], told["answered_by"]) == ("ACKNOWLEDGED", False, "clinician")
+    assert told["allowed"] == ["acknowledge", "accept", "reject", "outcome"]
+    (act,) = place.book.appended
+    assert (act.verb, act.actor, act.origin) == (CareVerb.ACKNOWLEDGED, "clinician", "api")
+
+
+async def test_the_same_key_is_the_same_act_also_when_the_alert_moved_on(place: Hospital) -> None:
+    mute = {"until": UNTIL, "text": "echo at noon"}
+    first = await post(place, f"{PATH}/mute", key="k1", **mute)
+    await post(place, f"{PATH}/acknowledge", key="k2")
+    again = await post(place, f"{PATH}/mute", key="k1", **mute)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.json()["state"] == "ACKNOWLEDGED"
+    assert len({act.action_id for act in place.book.appended}) == 2
+
+
+async def test_what_the_life_of_an_alert_does_not_allow_is_a_conflict(place: Hospital) -> None:
+    await post(place, f"{PATH}/accept")
+    got = await post(place, f"{PATH}/mute", until=UNTIL)
+    assert (got.status_code, got.json()["code"]) == (409, "NOT_ALLOWED")
+    assert "accepted" in got.json()["detail"]
+    assert len(place.book.appended) == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "code"),
+    [
+        ("reject", {}, "REASON_MISSING"),
+        ("reject", {"code": "other"}, "REASON_MISSING"),
+        ("mute", {}, "EXPIRY_MISSING"),
+        ("mute", {"until": "2026-03-01T00:00:00Z"}, "EXPIRY_PAST"),
+        ("mute", {"until": "2027-03-01T00:00:00Z"}, "EXPIRY_TOO_FAR"),
+        ("unmute", {}, "NOT_ALLOWED"),
+        ("outcome", {"outcome": "CONFIRMED"}, "NOT_ALLOWED"),
+    ],
+)
+async def test_what_is_missing_is_said(verb: str, body: dict[str, str], code: str, place: Hospital) -> None:
+    got = await post(place, f"{PATH}/{verb}", **body)
+    assert (got.status_code, got.json()["code"]) == (409 if code == "NOT_ALLOWED" else 422, code)
+    assert place.book.appended == []
+
+
+@pytest.mark.parametrize("body", [{"code": "because"}, {"unknown": 1}, {"until": "2026-03-02T12:00:00"}])
+async def test_what_is_not_understood_is_not_done(body: dict[str, Any], place: Hospital) -> None:
+    got = await post(place, f"{PATH}/reject", **body)
+    assert (got.status_code, got.json()["code"]) == (400, "BAD_REQUEST")
+    assert "because" not in got.text
+
+
+async def test_an_outcome_is_a_label(place: Hospital) -> None:
+    await post(place, f"{PATH}/reject", code="not-plausible", text="echo normal")
+    told = (await post(place, f"{PATH}/outcome", outcome="NOT_CONFIRMED")).json()
+    assert [(act["verb"], act["outcome"], act["reason"]) for act in told["acts"]] == [
+        ("REJECTED", "NOT_STATED", "not-plausible: echo normal"),
+        ("OUTCOME", "NOT_CONFIRMED", ""),
+    ]
+
+
+async def mute(place: Hospital, scope: str, subject: str, holder: str) -> int:
+    got = await post(
+        place, "/v1/mutes", holder, scope=scope, subject=subject, until=UNTIL, text="planned works"
+    )
+    return got.status_code
+
+
+async def test_quiet_is_asked_for_by_whom_it_belongs_to(place: Hospital) -> None:
+    asked = [
+        ("PATIENT", PATIENT, "w1-clinician", 200),
+        ("PATIENT", ELSEWHERE, "w1-clinician", 404),
+        ("WARD", "W1", "w1-clinician", 200),
+        ("WARD", "W1", "w2-clinician", 404),
+        ("WARD", "W1", "south-admin", 403),  # the name alone would silence another site's ward too
+        ("SITE", "north", "clinician", 403),
+        ("SITE", "north", "south-admin", 404),
+        ("SITE", "north", "w2-admin", 404),
+        ("SITE", "north", "admin", 200),
+        ("WARD", "W1", "viewer", 403),
+    ]
+    assert [await mute(place, *each) for *each, _ in asked] == [status for *_, status in asked]
+    assert {act.scope for act in place.book.appended} == {CareScope.PATIENT, CareScope.WARD, CareScope.SITE}
+
+
+async def test_quiet_shows_on_alerts_is_seen_by_its_own_and_can_be_ended(place: Hospital) -> None:
+    await mute(place, "PATIENT", PATIENT, "clinician")
+    async with place.client("w2-clinician") as client:
+        assert (await client.get("/v1/mutes")).json()["mutes"] == []
+    async with place.client("w1-clinician") as client:
+        (seen,) = (await client.get("/v1/mutes")).json()["mutes"]
+        assert (seen["subject"], seen["reason"], seen["until"]) == (PATIENT, "planned works", UNTIL)
+        assert (await client.get(PATH)).json()["is_muted"] is True
+        which = {"scope": "PATIENT", "subject": PATIENT}
+        place.clock.tick()
+        ended = await client.delete("/v1/mutes", params=which)
+        assert (ended.status_code, ended.json()["mutes"]) == (200, [])
+        assert (await client.delete("/v1/mutes", params=which)).status_code == 409
+        assert (await client.get(PATH)).json()["is_muted"] is False

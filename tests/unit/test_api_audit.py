@@ -1,0 +1,127 @@
+"""Looks in the audit: behind the answer, once a minute, kept while Kafka is away, lost only when counted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from care_api import ALERT, NOW, PATIENT, Clock
+from structlog.testing import capture_logs
+
+from schemas.audit import CareAction, CareScope, CareVerb
+from schemas.errors import InvalidRecordError
+from schemas.identity import subject_id
+from streams.api.api_metrics import ApiMetrics
+from streams.api.audit import LookAudit
+from streams.feeds.producer import BrokerUnavailableError
+
+
+class Log:
+    """Takes acts, or raises."""
+
+    def __init__(self) -> None:
+        self.acts: list[CareAction] = []
+        self.trouble: Exception | None = None
+
+    async def append(self, act: CareAction) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.acts.append(act)
+
+
+class Desk:
+    def __init__(self, max_waiting: int = 100) -> None:
+        self.log, self.clock, self.metrics = Log(), Clock(), ApiMetrics()
+        self.audit = LookAudit(
+            self.log.append, self.clock, self.metrics, max_waiting=max_waiting, pause_s=0.01
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.audit.run())
+        try:
+            yield
+            await self.audit.drain(5.0)
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    def lost(self) -> float:
+        return self.metrics.registry.get_sample_value("diastole_api_audit_lost_total") or 0.0
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def test_looks_are_acts_under_the_name_of_who_looked(desk: Desk) -> None:
+    async with desk.running():
+        desk.audit.at_patient("nurse", PATIENT)
+        desk.audit.at_alert("nurse", ALERT.alert_id)
+        desk.audit.at_wards("nurse", ["W1", "", "W1"])
+    patient, alert, *wards = desk.log.acts
+    assert {(act.scope, act.subject) for act in wards} == {("WARD", "W1"), ("WARD", "no ward named")}
+    assert (patient.verb, patient.scope, patient.subject) == (CareVerb.VIEWED, CareScope.PATIENT, PATIENT)
+    assert patient.alert_id == subject_id(scope="PATIENT", subject=PATIENT)
+    assert (alert.scope, alert.alert_id, alert.actor) == (CareScope.ALERT, ALERT.alert_id, "nurse")
+
+
+async def test_the_same_look_is_noted_once_a_minute(desk: Desk) -> None:
+    async with desk.running():
+        for _ in range(3):
+            desk.audit.at_patient("nurse", PATIENT)
+            desk.clock.now += timedelta(seconds=10)
+        desk.audit.at_patient("doctor", PATIENT)
+        desk.clock.now = NOW + timedelta(minutes=1)
+        desk.audit.at_patient("nurse", PATIENT)
+    assert [act.actor for act in desk.log.acts] == ["nurse", "doctor", "nurse"]
+
+
+async def test_what_kafka_does_not_take_waits_for_it(desk: Desk) -> None:
+    desk.log.trouble = BrokerUnavailableError("away")
+    async with desk.running():
+        with capture_logs() as logs:
+            desk.audit.at_patient("nurse", PATIENT)
+            desk.audit.at_alert("nurse", ALERT.alert_id)
+            await asyncio.sleep(0.03)
+        assert desk.log.acts == []
+        assert PATIENT not in str(logs)
+        desk.log.trouble = None
+    assert len(desk.log.acts) == 2
+    assert desk.lost() == 0
+
+
+async def test_what_does_not_fit_is_lost_counted_and_said_once() -> None:
+    desk = Desk(max_waiting=2)
+    with capture_logs() as logs:
+        for number in range(5):
+            desk.audit.at_patient("nurse", f"{PATIENT}-{number}")
+    assert desk.lost() == 3
+    assert [line["event"] for line in logs] == ["audit_lost"]
+    assert PATIENT not in str(logs)
+    async with desk.running():
+        pass
+    assert len(desk.log.acts) == 2
+
+
+async def test_an_end_without_kafka_counts_what_was_never_written(desk: Desk) -> None:
+    desk.log.trouble = BrokerUnavailableError("away")
+    task = asyncio.create_task(desk.audit.run())
+    desk.audit.at_patient("nurse", PATIENT)
+    await desk.audit.drain(0.05)
+    task.cancel()
+    await asyncio.wait({task})
+    assert desk.lost() == 1
+
+
+async def test_a_look_that_cannot_be_written_does_not_hold_up_the_others(desk: Desk) -> None:
+    desk.log.trouble = InvalidRecordError("subject must be shorter")
+    async with desk.running():
+        desk.audit.at_patient("nurse", PATIENT)
+        await asyncio.sleep(0.01)
+        desk.log.trouble = None
+        desk.audit.at_patient("doctor", PATIENT)
+    assert [act.actor for act in desk.log.acts] == ["doctor"]
+    assert desk.lost() == 1

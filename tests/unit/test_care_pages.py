@@ -1,0 +1,193 @@
+"""The pages behind the guard: what they offer, refuse, escape, and where they lead."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from alert_cases import RAISED_AT, act, alert, closed
+from care_server import Hospital, build
+
+from schemas.audit import CareVerb
+from streams.api.pages.offers import offers
+from streams.api.pages.paths import local_path
+from streams.api.pages.timeline import timeline
+from streams.deliver.case import AlertCase
+from streams.deliver.life import LifeState
+from streams.stage import utc_now
+
+HTML = {"Accept": "text/html"}
+
+#: What a page would need an open content policy or somebody else's server for; names of XML are no address.
+OF_ITS_OWN = re.compile(r"<style|style=|<script(?! src=)|\son\w+=|https?://(?!www\.w3\.org)")
+V = CareVerb
+
+
+def case(*verbs: CareVerb, is_closed: bool = False) -> AlertCase:
+    raised = alert()
+    lived = AlertCase(alert=raised, raised_at=RAISED_AT)
+    for i, verb in enumerate(verbs):
+        lived = lived.with_act(act(raised, verb, RAISED_AT + timedelta(minutes=i + 1)))
+    return lived.with_end(closed(raised), RAISED_AT + timedelta(hours=1)) if is_closed else lived
+
+
+@pytest.mark.parametrize(
+    ("lived", "offered"),
+    [
+        (case(), (V.ACKNOWLEDGED, V.ACCEPTED, V.REJECTED, V.MUTED)),
+        (case(V.DELIVERED, V.ESCALATED), (V.ACKNOWLEDGED, V.ACCEPTED, V.REJECTED, V.MUTED)),
+        (case(V.MUTED), (V.ACKNOWLEDGED, V.ACCEPTED, V.REJECTED, V.UNMUTED)),
+        (case(V.ACKNOWLEDGED), (V.ACCEPTED, V.REJECTED, V.OUTCOME)),
+        (case(V.ACCEPTED), (V.REJECTED, V.OUTCOME)),
+        (case(V.REJECTED), (V.ACCEPTED, V.OUTCOME)),
+        (case(V.EXPIRED), (V.ACKNOWLEDGED, V.ACCEPTED, V.REJECTED, V.OUTCOME)),
+        (case(is_closed=True), (V.ACKNOWLEDGED, V.ACCEPTED, V.REJECTED, V.OUTCOME)),
+        (case(V.ACCEPTED, is_closed=True), (V.REJECTED, V.OUTCOME)),
+    ],
+)
+def test_only_answers_that_say_something_are_offered(lived: AlertCase, offered: tuple[CareVerb, ...]) -> None:
+    assert offers(lived) == offered
+
+
+def test_the_timeline_tells_who_looked_once_and_the_end() -> None:
+    lived = case(V.DELIVERED, V.VIEWED, V.VIEWED, V.ACKNOWLEDGED, is_closed=True)
+    titles = [each.title for each in timeline(lived, RAISED_AT.tzinfo)]  # type: ignore[arg-type]
+    assert titles == [
+        "ECG recorded",
+        "Alert raised",
+        "Delivered",
+        "Viewed",
+        "Acknowledged",
+        "Risk fell again",
+    ]
+    assert lived.state is LifeState.CLOSED
+
+
+@pytest.mark.parametrize("asked", ["https://e.example/", "//e.example", "/\\e.example", "x", "/\n//e"])
+def test_no_redirect_leads_elsewhere(asked: str) -> None:
+    assert local_path(asked) == "/"
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Hospital:
+    return build(tmp_path, is_empty=True)
+
+
+@pytest.fixture
+async def client(empty: Hospital) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(empty.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://care.example", headers=HTML) as asking:
+        yield asking
+
+
+async def sign_in(client: httpx.AsyncClient, empty: Hospital, holder: str = "dr-ccu") -> None:
+    answer = await client.post("/login", data={"token": empty.tokens[holder], "then": "/feeds"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/feeds")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert empty.tokens[holder] not in cookie
+
+
+def secret_of(page: str) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found
+    return found[1]
+
+
+async def test_whoever_is_not_signed_in_is_led_to_the_login(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/feeds")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/login?next=/feeds"
+    assert (await client.get("/login")).status_code == 200
+
+
+async def test_a_wrong_token_opens_nothing(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/login", data={"token": "guess"})
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers
+    assert "guess" not in answer.text
+
+
+async def test_a_form_without_the_sessions_secret_changes_nothing(
+    client: httpx.AsyncClient, empty: Hospital
+) -> None:
+    await sign_in(client, empty)
+    raised = alert(1)
+    empty.book.take(raised, utc_now())
+    form = {"verb": "ACKNOWLEDGED", "occasion": "o", "csrf": "forged"}
+    answer = await client.post(
+        f"/alerts/{raised.alert_id}/answer", data=form, headers={"Origin": "http://care.example"}
+    )
+    assert answer.status_code == 403
+    assert not empty.book.appended
+
+
+async def test_a_form_sent_twice_is_one_act_and_a_viewers_is_none(
+    client: httpx.AsyncClient, empty: Hospital
+) -> None:
+    await sign_in(client, empty)
+    raised = alert(1)
+    empty.book.take(raised, utc_now())
+    page = await client.get(f"/alerts/{raised.alert_id}")
+    form = {"verb": "ACKNOWLEDGED", "occasion": "o-1", "csrf": secret_of(page.text)}
+    own = {"Origin": "http://care.example"}
+    for _ in range(2):
+        answer = await client.post(f"/alerts/{raised.alert_id}/answer", data=form, headers=own)
+        assert answer.status_code == 303
+    assert len({each.action_id for each in empty.book.appended}) == 1
+    assert len(empty.book.book.cases[raised.alert_id].acts) == 1
+
+
+async def test_a_rejection_without_a_reason_is_sent_back_with_words(
+    client: httpx.AsyncClient, empty: Hospital
+) -> None:
+    await sign_in(client, empty)
+    raised = alert(1)
+    empty.book.take(raised, utc_now())
+    page = await client.get(f"/alerts/{raised.alert_id}")
+    for form in ({"verb": "REJECTED"}, {"verb": "MUTED"}, {"verb": "OUTCOME"}):
+        data = {**form, "occasion": "o", "csrf": secret_of(page.text)}
+        answer = await client.post(
+            f"/alerts/{raised.alert_id}/answer", data=data, headers={"Origin": "http://care.example"}
+        )
+        assert answer.status_code in (409, 422), form
+        assert "problem-text" in answer.text
+    assert not empty.book.appended
+
+
+async def test_names_are_shown_as_they_are_and_never_run(client: httpx.AsyncClient, empty: Hospital) -> None:
+    await sign_in(client, empty)
+    hostile = '"><script>alert(1)</script>/../x'
+    empty.book.take(alert(1, patient_id=hostile, ward_id=hostile), utc_now())
+    page = (await client.get("/")).text
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+async def test_no_page_carries_a_style_or_script_of_its_own(
+    client: httpx.AsyncClient, empty: Hospital
+) -> None:
+    await sign_in(client, empty)
+    raised = alert(1)
+    empty.book.take(raised, utc_now())
+    for path in ("/", f"/alerts/{raised.alert_id}", "/wards", "/feeds", "/model", "/help", "/nothing"):
+        answer = await client.get(path)
+        assert not OF_ITS_OWN.search(answer.text), path
+        assert "'unsafe" not in answer.headers["content-security-policy"]
+        assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_what_does_not_exist_is_said_on_a_page(client: httpx.AsyncClient, empty: Hospital) -> None:
+    await sign_in(client, empty)
+    answer = await client.get("/patients/nobody")
+    assert answer.status_code == 404
+    assert "<h1>Nothing here</h1>" in answer.text
+    assert "nobody" not in answer.text.split("<main")[1]
+
+
+async def test_static_files_are_there_without_a_token(client: httpx.AsyncClient) -> None:
+    for name in ("app.css", "app.js", "early.js", "icon.svg"):
+        assert (await client.get(f"/static/{name}")).status_code == 200
