@@ -8,7 +8,7 @@ files in its own folder below the given root::
     <root>/kafka-libs/<hash of the pom>/       jars of Apache Kafka, fetched once by Maven
 """
 
-from ops.services.apache import has_apache_kafka
+from ops.services.apache import ProxiedListener, has_apache_kafka
 from ops.services.broker import BrokerKind, RunningBroker, start_broker
 from ops.services.folders import clean_runs
 from ops.services.redis_server import RunningRedis, redis_binary, start_redis
@@ -16,6 +16,7 @@ from ops.services.waiting import ServiceError
 
 __all__ = [
     "BrokerKind",
+    "ProxiedListener",
     "RunningBroker",
     "RunningRedis",
     "ServiceError",

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -29,9 +30,9 @@ _PROPERTIES: Final = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}{proxied}
+advertised.listeners=PLAINTEXT://{host}:{port}{advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={log_dir}
@@ -65,13 +66,32 @@ replica.fetch.max.bytes=9437184
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxiedListener:
+    """A second listener, whose clients are told to come to another port: that of a proxy in front of it.
+
+    Attributes
+    ----------
+    port, advertised_port : int
+        Where the broker listens, and what it tells who asked there.
+    """
+
+    port: int
+    advertised_port: int
+
+
 def has_apache_kafka() -> bool:
     """Whether Apache Kafka can be started here: Java to run it and Maven to fetch it."""
     return shutil.which("java") is not None and shutil.which("mvn") is not None
 
 
-def apache_command(root: Path) -> ServerCommand:
+def apache_command(root: Path, proxied: ProxiedListener | None = None) -> ServerCommand:
     """Fetch the jars if need be, format a data folder and describe the broker on it.
+
+    Parameters
+    ----------
+    proxied : ProxiedListener or None
+        A second listener beside the plain one, to be reached through a proxy.
 
     Raises
     ------
@@ -82,7 +102,7 @@ def apache_command(root: Path) -> ServerCommand:
         raise ServiceError("Apache Kafka needs java (17 or newer) and mvn on PATH; install both")
     classpath = kafka_classpath(root)
     folder, port = new_run_folder(root, "apache"), free_port()
-    properties = _write_properties(folder, port)
+    properties = _write_properties(folder, port, proxied)
     java = ["java", *_JAVA_FLAGS, "-cp", classpath]
     _format_storage(java, properties)
     return ServerCommand(
@@ -96,11 +116,16 @@ def apache_command(root: Path) -> ServerCommand:
     )
 
 
-def _write_properties(folder: Path, port: int) -> Path:
+def _write_properties(folder: Path, port: int, proxied: ProxiedListener | None) -> Path:
     properties = folder / "server.properties"
     properties.write_text(
         _PROPERTIES.format(
-            host=LOOPBACK, port=port, controller_port=free_port(), log_dir=folder / "data" / "kafka"
+            host=LOOPBACK,
+            port=port,
+            controller_port=free_port(),
+            log_dir=folder / "data" / "kafka",
+            proxied="" if proxied is None else f",PROXIED://{LOOPBACK}:{proxied.port}",
+            advertised="" if proxied is None else f",PROXIED://{LOOPBACK}:{proxied.advertised_port}",
         )
     )
     return properties

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from ops.services.apache import apache_command
+from ops.services.apache import ProxiedListener, apache_command
 from ops.services.embedded import embedded_command
 from ops.services.ports import LOOPBACK
 from ops.services.process import Server
@@ -21,7 +21,7 @@ class RunningBroker(Server):
         return f"{LOOPBACK}:{self.port}"
 
 
-def start_broker(kind: BrokerKind, root: Path) -> RunningBroker:
+def start_broker(kind: BrokerKind, root: Path, *, proxied: ProxiedListener | None = None) -> RunningBroker:
     """Start a broker on a free port and wait until it serves.
 
     Parameters
@@ -30,6 +30,8 @@ def start_broker(kind: BrokerKind, root: Path) -> RunningBroker:
         Tansu (about 0.1 s, memory only) or Apache Kafka (some seconds, keeps its data over ``kill``).
     root : Path
         ``DIASTOLE_HOME``; the broker gets its own folder below it.
+    proxied : ProxiedListener or None
+        A second listener of Apache Kafka, to be reached through a proxy; the embedded broker has none.
 
     Raises
     ------
@@ -42,5 +44,5 @@ def start_broker(kind: BrokerKind, root: Path) -> RunningBroker:
     ...     print(broker.bootstrap)
     127.0.0.1:24817
     """
-    command = embedded_command(root) if kind == "embedded" else apache_command(root)
+    command = embedded_command(root) if kind == "embedded" else apache_command(root, proxied)
     return RunningBroker(command).start()
