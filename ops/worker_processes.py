@@ -49,7 +49,7 @@ def running_workers(
         When a worker does not become ready, with the tail of its log.
     """
     with ExitStack() as stack:
-        workers = {stage: Server(_command(stage, root, environment, is_cancelled)) for stage in stages}
+        workers = {stage: Server(worker_command(stage, root, environment, is_cancelled)) for stage in stages}
         for server in workers.values():
             stack.callback(server.stop)
 
@@ -64,9 +64,21 @@ def running_workers(
         yield workers
 
 
-def _command(
-    stage: str, root: Path, environment: Mapping[str, str], is_cancelled: Callable[[], bool]
+def worker_command(
+    stage: str,
+    root: Path,
+    environment: Mapping[str, str],
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> ServerCommand:
+    """Say how to start one worker of a stage on a free port; started, it is waited for until it is ready.
+
+    Parameters
+    ----------
+    environment : mapping
+        Settings (``DIASTOLE_*``) over this process's own environment.
+    is_cancelled : callable
+        When it is true the worker is not waited for.
+    """
     port = free_port()
     words = ("worker", stage, "--metrics-port", str(port))
     return _started(f"worker-{stage}", words, port, root, environment, is_cancelled)
