@@ -36,7 +36,16 @@ def change_text(kind: AlertKind, state: PatientState, episode: Episode, score: S
         return f"{_moved(state.last_alert, score, since='the last alert')} while already HIGH."
     if episode.first_seen:
         return f"{RISK} is {score.probability:.2f}: HIGH on the first scored ECG, no earlier score is known."
-    return f"{_moved(state.baseline, score)}; {_evidence(state, episode, score, policy)}."
+    moved = _moved(state.baseline, score, since=_since(state, episode, score))
+    return f"{moved}; {_evidence(state, episode, score, policy)}."
+
+
+def _since(state: PatientState, episode: Episode, score: Score) -> str:
+    """Say which ECG "rose from" is of, unless it is the one before, which the alert names as such."""
+    if state.baseline == state.newest:
+        return ""
+    below = "the last ECG below the threshold"
+    return below if score.ecg_id == episode.opening_ecg_id else f"{below} before HIGH"
 
 
 def _moved(earlier: Score | None, score: Score, since: str = "") -> str:

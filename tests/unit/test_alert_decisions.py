@@ -168,7 +168,8 @@ def test_closing_names_the_alert_the_ecg_and_the_reason() -> None:
         ),
         (
             (0.31, 0.72, 0.78),
-            "rose from 0.31 to 0.78 within 2 hours; HIGH confirmed by the last 2 ECGs.",
+            "rose from 0.31 at the last ECG below the threshold to 0.78 within 2 hours; "
+            "HIGH confirmed by the last 2 ECGs.",
         ),
         (
             (0.78,),
@@ -180,13 +181,24 @@ def test_closing_names_the_alert_the_ecg_and_the_reason() -> None:
         ),
         (
             (0.7, 0.1, 0.2, 0.7, 0.7, 0.7, 0.7, 0.7, 0.8),
-            "rose from 0.20 to 0.80 within 6 hours; HIGH since an earlier ECG, held back by the 8 h lockout.",
+            "rose from 0.20 at the last ECG below the threshold before HIGH to 0.80 within 6 hours; "
+            "HIGH since an earlier ECG, held back by the 8 h lockout.",
         ),
     ],
 )
 def test_the_sentence_says_what_changed(probabilities: tuple[float, ...], text: str) -> None:
     sentence = raised(fold(hourly(*probabilities)))[-1].change_text
     assert sentence == f"Risk of the high-risk diastolic phenotype {text}"
+
+
+@pytest.mark.parametrize(
+    "probabilities", [(0.31, 0.72, 0.78), (0.31, 0.78, 0.5, 0.79), (0.7, 0.1, 0.2, *[0.7] * 5, 0.8)]
+)
+def test_a_number_that_is_not_the_ecg_before_says_whose_it_is(probabilities: tuple[float, ...]) -> None:
+    entered = raised(fold(hourly(*probabilities)))[-1]
+    _, _, rest = entered.change_text.partition("rose from ")
+    told, _, whose = rest.partition(" ")
+    assert whose.startswith("at the last ECG") == (told != f"{entered.probability_before:.2f}")
 
 
 def test_the_sentence_says_when_two_model_versions_are_compared() -> None:
