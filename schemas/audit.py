@@ -78,6 +78,8 @@ class CareAction:
         Of ESCALATED, DELIVERED and DELIVERY_FAILED: step of the escalation ladder, from 0.
     outcome : Outcome
         Of OUTCOME.
+    site_id : str
+        Of MUTED and UNMUTED of a ward: of which site; empty: the wards of that name at every site.
     """
 
     action_id: str
@@ -94,6 +96,7 @@ class CareAction:
     subject: str = ""
     level: int = 0
     outcome: Outcome = Outcome.NOT_STATED
+    site_id: str = ""
 
     def __post_init__(self) -> None:
         """Refuse an act without actor or time; raises InvalidRecordError."""
@@ -110,3 +113,5 @@ class CareAction:
         require_number("level", self.level, 0, 100)
         is_of_alert = self.scope is CareScope.ALERT
         require(is_of_alert == (not self.subject), "subject", "is of scopes beyond one alert")
+        require_text("site_id", self.site_id)
+        require(not self.site_id or self.scope is CareScope.WARD, "site_id", "is of the scope WARD alone")

@@ -79,6 +79,12 @@ def action_id(
     return _id("action", verb, alert_id, actor, str(level), channel, at)
 
 
-def subject_id(*, scope: str, subject: str) -> str:
-    """Id under which acts on a patient, a ward or a site are kept."""
-    return _id("subject", scope, subject)
+def subject_id(*, scope: str, subject: str, site_id: str = "") -> str:
+    """Id under which acts on a patient, a ward or a site are kept.
+
+    Parameters
+    ----------
+    site_id : str
+        Of a ward: of which site; empty: the wards of that name at every site.
+    """
+    return _id("subject", scope, subject, *([site_id] if site_id else []))

@@ -84,10 +84,12 @@ def act(raised: AlertRaised, verb: CareVerb, at: datetime, key: str = "", **more
     )
 
 
-def mute(scope: CareScope, subject: str, at: datetime, until: datetime | None) -> CareAction:
+def mute(
+    scope: CareScope, subject: str, at: datetime, until: datetime | None, *, site_id: str = ""
+) -> CareAction:
     """Keep a subject quiet until a time; None lifts it."""
     verb = CareVerb.UNMUTED if until is None else CareVerb.MUTED
-    about = subject_id(scope=scope.value, subject=subject)
+    about = subject_id(scope=scope.value, subject=subject, site_id=site_id)
     return CareAction(
         action_id=action_id(verb=verb.value, alert_id=about, actor="nurse", at=at.isoformat()),
         alert_id=about,
@@ -98,6 +100,7 @@ def mute(scope: CareScope, subject: str, at: datetime, until: datetime | None) -
         expires_at=until,
         scope=scope,
         subject=subject,
+        site_id=site_id,
     )
 
 

@@ -180,12 +180,13 @@ def _mutes() -> Panel:
     columns: Columns = {
         "scope": "string",
         "subject": "string",
+        "site_id": "string",
         "since": "timestamp",
         "until": "timestamp",
         "actor": "string",
         "reason": "string",
     }
-    fields = [Field(name=name, title=name) for name in columns]
+    fields = [Field(name=name, title="of site" if name == "site_id" else name) for name in columns]
     return table(
         "Muted now",
         query("/v1/mutes", columns, root="mutes"),

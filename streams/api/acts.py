@@ -78,6 +78,8 @@ class MuteBody(BaseModel):
     scope: Literal["PATIENT", "WARD", "SITE"]
     subject: str = Field(min_length=1, max_length=256)
     """The patient, ward or site."""
+    site_id: str = Field(default="", max_length=256)
+    """Of a ward: of which site, since others may have wards of that name; empty: at every site."""
     until: AwareDatetime
     """At most 7 days from now."""
     text: str = Field(min_length=1, max_length=MAX_REASON_CHARS)
@@ -139,10 +141,19 @@ def mute_routes(services: Services, places: Places) -> APIRouter:
     @router.post("/v1/mutes", summary="Keep a patient, a ward or a site quiet")
     async def mute(body: MuteBody, caller: Asking, key: Key = "") -> MutesView:
         scope = CareScope(body.scope)
-        await _require_theirs(caller, scope, body.subject, places)
+        await _require_theirs(caller, scope, body.subject, body.site_id, places)
         by, now = By(actor=caller.name, origin=ORIGIN), services.now()
         made = refusing(
-            lambda: mute_subject(scope, body.subject, by, now, until=body.until, text=body.text, key=key)
+            lambda: mute_subject(
+                scope,
+                body.subject,
+                by,
+                now,
+                until=body.until,
+                text=body.text,
+                key=key,
+                site_id=body.site_id,
+            )
         )
         await services.book.append(made)
         return await shown(caller)
@@ -152,13 +163,14 @@ def mute_routes(services: Services, places: Places) -> APIRouter:
         scope: Annotated[Literal["PATIENT", "WARD", "SITE"], Query()],
         subject: Annotated[str, Query(min_length=1, max_length=256)],
         caller: Asking,
+        site_id: Annotated[str, Query(max_length=256, description="Of a ward: as it was asked for.")] = "",
         key: Key = "",
     ) -> MutesView:
-        await _require_theirs(caller, CareScope(scope), subject, places)
-        if (CareScope(scope), subject) not in services.book.book.mutes:
+        await _require_theirs(caller, CareScope(scope), subject, site_id, places)
+        if (CareScope(scope), subject, site_id) not in services.book.book.mutes:
             raise ProblemError(409, "NOT_MUTED", "this is not kept quiet; see GET /v1/mutes for what is")
         by, now = By(actor=caller.name, origin=ORIGIN), services.now()
-        made = refusing(lambda: unmute_subject(CareScope(scope), subject, by, now, key=key))
+        made = refusing(lambda: unmute_subject(CareScope(scope), subject, by, now, key=key, site_id=site_id))
         await services.book.append(made)
         return await shown(caller)
 
@@ -187,20 +199,26 @@ def _after(services: Services, case: AlertCase) -> AlertCase:
 async def _may_see(caller: Caller, mute: Mute, places: Places) -> bool:
     if mute.scope is CareScope.SITE:
         return caller.token.sees_site(mute.subject)
+    if mute.site_id and not caller.token.sees_site(mute.site_id):
+        return False
     if not caller.token.is_scoped:
         return True
     subject = Subject.PATIENT if mute.scope is CareScope.PATIENT else Subject.WARD
     return await places.may_see(caller.token, subject, mute.subject)
 
 
-async def _require_theirs(caller: Caller, scope: CareScope, subject: str, places: Places) -> None:
+async def _require_theirs(
+    caller: Caller, scope: CareScope, subject: str, site_id: str, places: Places
+) -> None:
     """Refuse quiet for what is not the caller's: it would silence alerts that others wait for."""
     token = caller.token
     if scope is CareScope.SITE and not token.may(Role.ADMIN):
         raise ProblemError(403, "FORBIDDEN", f"a whole site is kept quiet by the role {Role.ADMIN} alone")
-    if scope is CareScope.WARD and token.sites:
-        # A ward is muted by its name, and another site may have one of the same name.
-        raise ProblemError(403, "FORBIDDEN", "a token of some sites may not keep a ward quiet; use another")
+    if scope is CareScope.WARD and token.sites and not site_id:
+        # Another site may have a ward of the same name.
+        raise ProblemError(403, "FORBIDDEN", "a token of some sites says of which one the ward is: site_id")
+    if site_id and not token.sees_site(site_id):
+        raise not_found("ward")
     if scope is CareScope.SITE:
         is_theirs = token.sees_site(subject) and not token.wards
     elif not token.is_scoped:

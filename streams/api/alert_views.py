@@ -132,6 +132,8 @@ class MuteView(View):
 
     scope: CareScope
     subject: str
+    site_id: str
+    """Of a ward: of which site; empty: the wards of that name at every site."""
     since: datetime
     until: datetime
     actor: str

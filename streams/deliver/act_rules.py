@@ -52,6 +52,7 @@ class Refusal(StrEnum):
     EXPIRY_TOO_FAR = "expiry-too-far"
     OUTCOME_MISSING = "outcome-missing"
     SUBJECT_MISSING = "subject-missing"
+    SITE_NOT_FOR_THIS = "site-not-for-this"
     KEY_TOO_LONG = "key-too-long"
 
 

@@ -182,8 +182,14 @@ def mute_subject(
     until: datetime | None,
     text: str,
     key: str = "",
+    site_id: str = "",
 ) -> CareAction:
     """Keep all alerts of a patient, a ward or a site quiet: planned downtime, works on a feed.
+
+    Parameters
+    ----------
+    site_id : str
+        Of a ward: of which site, since others may have wards of that name; empty: at every site.
 
     Raises
     ------
@@ -194,15 +200,32 @@ def mute_subject(
         raise CareRefusedError(Refusal.REASON_MISSING, "say why; whoever misses an alert will ask")
     expires_at = expiry(until, now)
     return _on_subject(
-        CareVerb.MUTED, scope, subject, by, now, key, reason=free_text(text), expires_at=expires_at
+        CareVerb.MUTED,
+        scope,
+        subject,
+        by,
+        now,
+        key,
+        reason=free_text(text),
+        expires_at=expires_at,
+        site_id=site_id,
     )
 
 
 def unmute_subject(
-    scope: CareScope, subject: str, by: By, now: datetime, *, key: str = "", text: str = ""
+    scope: CareScope,
+    subject: str,
+    by: By,
+    now: datetime,
+    *,
+    key: str = "",
+    text: str = "",
+    site_id: str = "",
 ) -> CareAction:
-    """End such a quiet; alerts still open are sent then."""
-    return _on_subject(CareVerb.UNMUTED, scope, subject, by, now, key, reason=free_text(text))
+    """End such a quiet, named as it was asked for; alerts still open are sent then."""
+    return _on_subject(
+        CareVerb.UNMUTED, scope, subject, by, now, key, reason=free_text(text), site_id=site_id
+    )
 
 
 def view_subject(scope: CareScope, subject: str, by: By, now: datetime, *, key: str = "") -> CareAction:
@@ -251,10 +274,13 @@ def _on_subject(
     *,
     reason: str = "",
     expires_at: datetime | None = None,
+    site_id: str = "",
 ) -> CareAction:
     if scope is CareScope.ALERT or not subject:
         raise CareRefusedError(Refusal.SUBJECT_MISSING, "name the patient, the ward or the site it is about")
-    about = subject_id(scope=scope.value, subject=subject)
+    if site_id and scope is not CareScope.WARD:
+        raise CareRefusedError(Refusal.SITE_NOT_FOR_THIS, "give a site with a ward alone; leave it out here")
+    about = subject_id(scope=scope.value, subject=subject, site_id=site_id)
     return CareAction(
         action_id=_id(verb, about, by, occasion(key, now)),
         alert_id=about,
@@ -266,6 +292,7 @@ def _on_subject(
         expires_at=expires_at,
         scope=scope,
         subject=subject,
+        site_id=site_id,
     )
 
 

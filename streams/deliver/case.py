@@ -191,7 +191,7 @@ class CaseBook:
     def mute_of(self, alert: AlertRaised, now: datetime) -> Mute | None:
         """Return what keeps this alert quiet now beyond itself, if anything does; the longest of several."""
         covering = [mute for mute in self.mutes_over(alert) if mute.covers(alert, now)]
-        return max(covering, key=lambda mute: (mute.until, mute.scope, mute.subject), default=None)
+        return max(covering, key=lambda mute: (mute.until, mute.key), default=None)
 
     def mutes_over(self, alert: AlertRaised) -> tuple[Mute, ...]:
         """Return all mutes there were of the alert's patient, ward and site, each as long as it held."""

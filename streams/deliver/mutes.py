@@ -7,8 +7,8 @@ from datetime import datetime
 from schemas.alert import AlertRaised
 from schemas.audit import CareAction, CareScope, CareVerb
 
-#: Where a mute is kept: what it is about, and which patient, ward or site.
-MuteKey = tuple[CareScope, str]
+#: Where a mute is kept: what it is about, which patient, ward or site, and of a ward the site, if stated.
+MuteKey = tuple[CareScope, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,8 @@ class Mute:
     ----------
     until : datetime
         UTC.
+    site_id : str
+        Of a ward: of which site; empty: the wards of that name at every site.
     """
 
     scope: CareScope
@@ -27,19 +29,27 @@ class Mute:
     actor: str
     reason: str
     since: datetime
+    site_id: str = ""
+
+    @property
+    def key(self) -> MuteKey:
+        """Where it is kept."""
+        return self.scope, self.subject, self.site_id
 
     def covers(self, alert: AlertRaised, now: datetime) -> bool:
         """Whether it keeps this alert quiet now."""
-        return (self.scope, self.subject) in subjects_of(alert) and self.since <= now < self.until
+        return self.key in subjects_of(alert) and self.since <= now < self.until
 
 
 def subjects_of(alert: AlertRaised) -> tuple[MuteKey, ...]:
     """Return what a mute that covers the alert may be about."""
-    return (
-        (CareScope.PATIENT, alert.patient_id),
-        (CareScope.WARD, alert.ward_id),
-        (CareScope.SITE, alert.site_id),
+    everywhere = (
+        (CareScope.PATIENT, alert.patient_id, ""),
+        (CareScope.WARD, alert.ward_id, ""),
+        (CareScope.SITE, alert.site_id, ""),
     )
+    # Two sites may each have a ward of that name.
+    return (*everywhere, (CareScope.WARD, alert.ward_id, alert.site_id)) if alert.site_id else everywhere
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,7 +63,7 @@ class MuteFold:
         """Fold one act; what neither mutes nor unmutes a subject changes nothing."""
         if act.scope is CareScope.ALERT or act.verb not in (CareVerb.MUTED, CareVerb.UNMUTED):
             return
-        key = (act.scope, act.subject)
+        key = (act.scope, act.subject, act.site_id)
         acts = self._acts.setdefault(key, {})
         acts[act.action_id] = min(acts.get(act.action_id, act), act, key=earlier)
         self._spans[key] = _spans(sorted(acts.values(), key=moment))
@@ -105,6 +115,7 @@ def _spans(acts: Sequence[CareAction]) -> tuple[Mute, ...]:
                     actor=act.actor,
                     reason=act.reason,
                     since=act.acted_at,
+                    site_id=act.site_id,
                 )
             )
     return tuple(spans)

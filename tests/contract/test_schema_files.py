@@ -32,6 +32,7 @@ GIVEN_IDS = {
     ("FeedHealth", 1): 15,
     ("PatientLinked", 1): 16,
     ("CareAction", 2): 17,
+    ("CareAction", 3): 18,
 }
 
 UNITS = re.compile(

@@ -148,9 +148,26 @@ def test_a_subject_is_muted_with_reason_and_expiry_and_unmuted(scope):
     assert book.mute_of(raised, minutes(31)) is None
 
 
+def test_quiet_for_a_ward_of_one_site_is_another_act_than_for_its_namesakes():
+    acts = [
+        mute_subject(CareScope.WARD, "5A", BY, NOW, until=minutes(60), text="why", key="k", site_id=site_id)
+        for site_id in ("", "x", "y")
+    ]
+    assert [each.site_id for each in acts] == ["", "x", "y"]
+    assert len({each.action_id for each in acts}) == len({each.alert_id for each in acts}) == 3
+    lifted = unmute_subject(CareScope.WARD, "5A", BY, NOW, site_id="x")
+    assert (lifted.site_id, lifted.alert_id) == ("x", acts[1].alert_id)
+
+
 @pytest.mark.parametrize(
     ("scope", "subject", "more", "refusal"),
     [
+        (
+            CareScope.PATIENT,
+            "P-1",
+            {"until": minutes(60), "text": "why", "site_id": "x"},
+            Refusal.SITE_NOT_FOR_THIS,
+        ),
         (CareScope.WARD, "W1", {"until": minutes(60), "text": ""}, Refusal.REASON_MISSING),
         (CareScope.WARD, "W1", {"until": None, "text": "why"}, Refusal.EXPIRY_MISSING),
         (CareScope.WARD, "", {"until": minutes(60), "text": "why"}, Refusal.SUBJECT_MISSING),

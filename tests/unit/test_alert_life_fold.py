@@ -11,7 +11,13 @@ from schemas.audit import CareAction, CareScope, CareVerb
 from streams.deliver.case import CaseBook
 
 ALERTS = [alert(number, patient_id=f"P-{number % 2}", ward_id=f"W{number % 3}") for number in range(1, 4)]
-SUBJECTS = [(CareScope.PATIENT, "P-1"), (CareScope.WARD, "W1"), (CareScope.SITE, "north")]
+SUBJECTS = [
+    (CareScope.PATIENT, "P-1", ""),
+    (CareScope.WARD, "W1", ""),
+    (CareScope.WARD, "W1", "north"),
+    (CareScope.WARD, "W1", "south"),
+    (CareScope.SITE, "north", ""),
+]
 VERBS = [verb for verb in CareVerb if verb is not CareVerb.UNKNOWN]
 
 moments = st.integers(0, 12).map(minutes)
@@ -33,7 +39,8 @@ def mutes(draw):
     """Draw an act on a subject."""
     at, lasts = draw(moments), draw(st.none() | st.integers(-1, 6))
     until = None if lasts is None else at + timedelta(minutes=lasts)
-    return mute(*draw(st.sampled_from(SUBJECTS)), at, until)
+    scope, subject, site_id = draw(st.sampled_from(SUBJECTS))
+    return mute(scope, subject, at, until, site_id=site_id)
 
 
 alert_records = st.tuples(st.sampled_from([*ALERTS, *map(closed, ALERTS)]), moments)
@@ -115,6 +122,32 @@ def test_a_mute_holds_until_it_runs_out_is_lifted_or_another_takes_its_place():
     assert book.mute_of(raised, minutes(6)) is None
     assert not book.mutes
     assert [span.until for span in book.mutes_over(raised)] == [minutes(5), minutes(6)]
+
+
+def test_a_ward_of_one_site_is_quiet_and_its_namesake_of_another_site_is_not():
+    here, there, nowhere = (
+        alert(number, site_id=site, ward_id="5A") for number, site in enumerate(["x", "y", ""], start=1)
+    )
+    book = book_of(here, there, nowhere)
+    book.take_act(mute(CareScope.WARD, "5A", minutes(0), minutes(10), site_id="x"))
+    assert [book.mute_of(each, minutes(1)) is not None for each in (here, there, nowhere)] == [
+        True,
+        False,
+        False,
+    ]
+    book.take_act(mute(CareScope.WARD, "5A", minutes(2), None, site_id="y"))
+    assert book.mute_of(here, minutes(3))  # what is lifted of the namesake stays here
+    book.take_act(mute(CareScope.WARD, "5A", minutes(4), None))
+    assert book.mute_of(here, minutes(5))
+    book.take_act(mute(CareScope.WARD, "5A", minutes(6), None, site_id="x"))
+    assert book.mute_of(here, minutes(7)) is None
+
+
+def test_a_mute_of_a_ward_of_no_stated_site_holds_at_every_site():
+    here, there = (alert(number, site_id=site) for number, site in enumerate(["x", "y"], start=1))
+    book = book_of(here, there, acts=[mute(CareScope.WARD, "W1", minutes(0), minutes(10))])
+    assert book.mute_of(here, minutes(1))
+    assert book.mute_of(there, minutes(1))
 
 
 def test_a_mute_of_another_ward_and_reads_of_a_patient_keep_nothing_quiet():

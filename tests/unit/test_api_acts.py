@@ -87,9 +87,9 @@ async def test_an_outcome_is_a_label(place: Hospital) -> None:
     ]
 
 
-async def mute(place: Hospital, scope: str, subject: str, holder: str) -> int:
+async def mute(place: Hospital, scope: str, subject: str, holder: str, **site: str) -> int:
     got = await post(
-        place, "/v1/mutes", holder, scope=scope, subject=subject, until=UNTIL, text="planned works"
+        place, "/v1/mutes", holder, scope=scope, subject=subject, until=UNTIL, text="planned works", **site
     )
     return got.status_code
 
@@ -109,6 +109,46 @@ async def test_quiet_is_asked_for_by_whom_it_belongs_to(place: Hospital) -> None
     ]
     assert [await mute(place, *each) for *each, _ in asked] == [status for *_, status in asked]
     assert {act.scope for act in place.book.appended} == {CareScope.PATIENT, CareScope.WARD, CareScope.SITE}
+
+
+async def test_a_ward_of_ones_own_site_is_kept_quiet_there_alone(place: Hospital) -> None:
+    asked = [
+        ({"site_id": "south"}, "south-admin", 200),
+        ({"site_id": "north"}, "south-admin", 404),
+        ({}, "south-admin", 403),
+        ({"site_id": "north"}, "w2-clinician", 404),
+    ]
+    got = [await mute(place, "WARD", "W1", holder, **site) for site, holder, _ in asked]
+    assert got == [status for *_, status in asked]
+    async with place.client("w1-clinician") as client:
+        assert (await client.get(PATH)).json()["is_muted"] is False
+    assert await mute(place, "WARD", "W1", "w1-clinician", site_id="north") == 200
+    async with place.client("w1-clinician") as client:
+        assert (await client.get(PATH)).json()["is_muted"] is True
+        shown = (await client.get("/v1/mutes")).json()["mutes"]
+        assert sorted(each["site_id"] for each in shown) == ["north", "south"]
+        which = {"scope": "WARD", "subject": "W1"}
+        assert (await client.delete("/v1/mutes", params=which)).status_code == 409
+        place.clock.tick()
+        ended = await client.delete("/v1/mutes", params=which | {"site_id": "north"})
+        assert [each["site_id"] for each in ended.json()["mutes"]] == ["south"]
+        assert (await client.get(PATH)).json()["is_muted"] is False
+
+
+async def test_of_a_site_that_is_not_ones_own_no_wards_quiet_is_seen(place: Hospital) -> None:
+    for site_id in ("north", "south"):
+        assert await mute(place, "WARD", "W1", "admin", site_id=site_id) == 200
+    async with place.client("south-admin") as client:
+        shown = (await client.get("/v1/mutes")).json()["mutes"]
+    assert [each["site_id"] for each in shown] == ["south"]
+
+
+async def test_only_a_ward_has_a_site(place: Hospital) -> None:
+    got = await post(
+        place, "/v1/mutes", scope="PATIENT", subject=PATIENT, site_id="north", until=UNTIL, text="works"
+    )
+    assert (got.status_code, got.json()["code"]) == (422, "SITE_NOT_FOR_THIS")
+    assert place.book.appended == []
 
 
 async def test_quiet_shows_on_alerts_is_seen_by_its_own_and_can_be_ended(place: Hospital) -> None:
