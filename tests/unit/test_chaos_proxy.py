@@ -153,12 +153,15 @@ async def test_a_delay_holds_each_way_and_does_not_add_up(proxy: Proxy) -> None:
 
 
 async def test_a_target_that_refuses_resets_the_client() -> None:
-    with Proxy(target_port=1) as nobody, pytest.raises(ConnectionResetError):
-        connection = await connect(nobody)  # may be too late already
+    async def first_byte() -> None:
+        connection = await connect(nobody)  # the reset may come this early
         try:
             await asyncio.wait_for(connection[0].readexactly(1), 5)
         finally:
             await close(connection)
+
+    with Proxy(target_port=1) as nobody, pytest.raises(ConnectionResetError):
+        await first_byte()
 
 
 async def test_a_target_that_dies_resets_the_client() -> None:
