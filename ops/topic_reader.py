@@ -80,24 +80,31 @@ class TopicReader:
                 yield seen
 
     def _seen(self, raw: Any) -> Seen:
-        message = Message(
-            topic=raw.topic,
-            partition=raw.partition,
-            offset=raw.offset,
-            key=raw.key,
-            value=raw.value,
-            headers=tuple(raw.headers),
-            timestamp=instant_of(raw.timestamp),
-        )
-        return Seen(message=message, record=self._decode(message))
+        message = message_of(raw)
+        return Seen(message=message, record=decoded(message, self._codec))
 
-    def _decode(self, message: Message) -> Any | PoisonError:
-        source = message.topic.removesuffix(".dlq")
-        expected = RECORDS_OF.get(message.topic, RECORDS_OF.get(source, ()))
-        try:
-            return self._codec.decode(message.value or b"", *expected, headers=message.headers)
-        except PoisonError as error:
-            return error
+
+def message_of(raw: Any) -> Message:
+    """Take over a record as Kafka's client hands it out."""
+    return Message(
+        topic=raw.topic,
+        partition=raw.partition,
+        offset=raw.offset,
+        key=raw.key,
+        value=raw.value,
+        headers=tuple(raw.headers),
+        timestamp=instant_of(raw.timestamp),
+    )
+
+
+def decoded(message: Message, codec: Codec) -> Any | PoisonError:
+    """Decode a message as what its topic carries, a dead letter as what its source does, or say why not."""
+    source = message.topic.removesuffix(".dlq")
+    expected = RECORDS_OF.get(message.topic, RECORDS_OF.get(source, ()))
+    try:
+        return codec.decode(message.value or b"", *expected, headers=message.headers)
+    except PoisonError as error:
+        return error
 
 
 @asynccontextmanager

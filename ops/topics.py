@@ -12,12 +12,14 @@ from schemas.errors import ConfigurationError, RetriableError
 from streams.topology import (
     CARE_AUDIT,
     COMPACTED_FEED_TOPICS,
+    DEAD_LETTER_REPLAYED,
     ECG_FEATURIZED,
     ECG_QUARANTINE_CONTENT,
     ECG_RECORDED,
     ECG_RISK_SILENT,
     FEED_TOPICS,
     LINK_ROUTE,
+    OPERATION_TOPICS,
     TOPICS,
     WAVEFORM_ROUTE,
     dead_letter_topic,
@@ -46,6 +48,8 @@ _RETENTION_MS: Final[Mapping[str, int]] = {
     ECG_RECORDED: 14 * _DAY_MS,
     ECG_FEATURIZED: 7 * _DAY_MS,
     ECG_RISK_SILENT: 180 * _DAY_MS,
+    # Twice as long as the dead letters that it tells of.
+    DEAD_LETTER_REPLAYED: 60 * _DAY_MS,
 }
 
 
@@ -102,6 +106,7 @@ def topic_specs(partitions: int, replication: int = 1) -> tuple[TopicSpec, ...]:
         *TOPICS,
         *(dead_letter_topic(topic) for topic in TOPICS if topic != CARE_AUDIT),
         *FEED_TOPICS,
+        *OPERATION_TOPICS,
         LINK_ROUTE.dead_letters,
         WAVEFORM_ROUTE.dead_letters,
         *state_topics(),

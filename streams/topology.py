@@ -37,6 +37,9 @@ FEED_HEALTH: Final = "feed.health.v1"
 #: Patient identifiers that were merged into others; compacted, the newest of each prior identifier.
 PATIENT_LINK: Final = "ecg.patient-link.v1"
 
+#: Which dead letters were put back, by whom and when; what a replay is told of before it is done twice.
+DEAD_LETTER_REPLAYED: Final = "dead-letter.replayed.v1"
+
 #: Each patient's alert state, compacted; written and read by the alert stage alone.
 ALERT_STATE: Final = "ecg.alert-state.v1"
 
@@ -107,6 +110,9 @@ TOPICS: Final = (ECG_RECORDED, ECG_FEATURIZED, ECG_RISK, ECG_RISK_SILENT, ECG_AL
 
 #: What feeds write beside the ECGs.
 FEED_TOPICS: Final = (ECG_QUARANTINE, ECG_QUARANTINE_CONTENT, FEED_HEALTH, PATIENT_LINK)
+
+#: What operators' commands write.
+OPERATION_TOPICS: Final = (DEAD_LETTER_REPLAYED,)
 
 #: Topics of which only the newest record of each key matters.
 COMPACTED_FEED_TOPICS: Final = frozenset({ECG_QUARANTINE_CONTENT, FEED_HEALTH, PATIENT_LINK})
