@@ -168,8 +168,10 @@ def test_closing_names_the_alert_the_ecg_and_the_reason() -> None:
         ),
         (
             (0.31, 0.72, 0.78),
-            "rose from 0.31 at the last ECG below the threshold to 0.78 within 2 hours; "
-            "HIGH confirmed by the last 2 ECGs.",
+            (
+                "rose from 0.31 at the last ECG below the threshold to 0.78 within 2 hours; "
+                "HIGH confirmed by the last 2 ECGs."
+            ),
         ),
         (
             (0.78,),
@@ -181,8 +183,10 @@ def test_closing_names_the_alert_the_ecg_and_the_reason() -> None:
         ),
         (
             (0.7, 0.1, 0.2, 0.7, 0.7, 0.7, 0.7, 0.7, 0.8),
-            "rose from 0.20 at the last ECG below the threshold before HIGH to 0.80 within 6 hours; "
-            "HIGH since an earlier ECG, held back by the 8 h lockout.",
+            (
+                "rose from 0.20 at the last ECG below the threshold before HIGH to 0.80 within 6 hours; "
+                "HIGH since an earlier ECG, held back by the 8 h lockout."
+            ),
         ),
     ],
 )

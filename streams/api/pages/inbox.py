@@ -1,19 +1,20 @@
 """The inbox as it is shown: which alerts, in which groups, in which order."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from schemas.alert import Priority
 from schemas.audit import CareVerb
+from streams.api.pages.delivery_words import delivery_words, silence_words
 from streams.api.pages.offers import offers
 from streams.api.pages.risk_bar import risk_bar_svg
 from streams.api.wording import KINDS, MARKS, STATES, age_words, moment
 from streams.change_text import RISK
-from streams.deliver.case import AlertCase
+from streams.deliver.case import AlertCase, CaseBook
 from streams.deliver.life import LifeState
-from streams.deliver.mutes import Mute
+from streams.deliver.routing import Routes
 
 #: Loudest first.
 _ORDER: Final = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
@@ -25,13 +26,14 @@ ENDED_FOR: Final = timedelta(days=7)
 GROUPS: Final[tuple[tuple[str, str, tuple[LifeState, ...]], ...]] = (
     ("waiting", "Waiting for an answer", (LifeState.RAISED, LifeState.DELIVERED, LifeState.ESCALATED)),
     ("taken", "Acknowledged, decision open", (LifeState.ACKNOWLEDGED,)),
+    ("fell", "Risk fell again, nobody answered", (LifeState.CLOSED,)),
     ("expired", "Expired without an answer", (LifeState.EXPIRED,)),
     ("quiet", "Kept quiet", (LifeState.MUTED,)),
 )
 _ENDED: Final = frozenset({LifeState.ACCEPTED, LifeState.REJECTED, LifeState.CLOSED})
 
-SeverityOf = Callable[[AlertCase], Priority]
-MuteOf = Callable[[AlertCase], Mute | None]
+#: An alert with one of these was read and judged by somebody.
+_ANSWERS: Final = (CareVerb.ACKNOWLEDGED, CareVerb.ACCEPTED, CareVerb.REJECTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +71,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """With whose eyes the list is seen: when, in which zone, and with which thresholds."""
+    """With whose eyes the list is seen: when, in which zone, with which routes, mutes and thresholds."""
 
     now: datetime
     zone: tzinfo
-    severity_of: SeverityOf
+    routes: Routes
+    book: CaseBook
     enter_threshold: float
-    mute_of: MuteOf
     may_act: bool
 
 
@@ -89,22 +91,33 @@ def groups(cases: Iterable[AlertCase], look: Look, *, ended: bool = False) -> li
     """
     known = list(cases)
     if ended:
-        recent = [case for case in known if case.state in _ENDED and look.now - case.raised_at < ENDED_FOR]
-        newest = sorted(recent, key=lambda case: case.raised_at, reverse=True)
+        recent = [case for case in known if case.state in _ENDED and look.now - _ended_at(case) < ENDED_FOR]
+        newest = sorted(recent, key=_ended_at, reverse=True)
         return [Group(key="ended", title="Ended", rows=[row(case, look) for case in newest])]
     shown = []
     for key, title, states in GROUPS:
-        found = [case for case in known if case.state in states]
-        if key == "expired":
-            found = [case for case in found if look.now - case.raised_at < ENDED_FOR]
-        ordered = sorted(found, key=lambda case: (_ORDER[look.severity_of(case)], case.raised_at))
+        found = [case for case in known if case.state in states and _is_listed(case, look.now)]
+        ordered = sorted(found, key=lambda case: (_ORDER[look.routes.severity(case.alert)], case.raised_at))
         shown.append(Group(key=key, title=title, rows=[row(case, look) for case in ordered]))
     return shown
 
 
+def _is_listed(case: AlertCase, now: datetime) -> bool:
+    """Whether it stands in the inbox: what ended unanswered does, for a while or until it is."""
+    if case.state is LifeState.CLOSED and case.last(*_ANSWERS) is not None:
+        return False
+    return case.state not in (LifeState.CLOSED, LifeState.EXPIRED) or now - _ended_at(case) < ENDED_FOR
+
+
+def _ended_at(case: AlertCase) -> datetime:
+    """When the last came of it: its end, its answer, or that it expired."""
+    last = case.last(*_ANSWERS, CareVerb.EXPIRED)
+    return max(case.closed_at or case.raised_at, case.raised_at if last is None else last.acted_at)
+
+
 def row(case: AlertCase, look: Look) -> Row:
     """Make one alert a row."""
-    alert, severity = case.alert, look.severity_of(case)
+    alert, severity = case.alert, look.routes.severity(case.alert)
     detail, is_trouble = _state_detail(case, look)
     return Row(
         alert_id=alert.alert_id,
@@ -147,34 +160,29 @@ def _state_detail(case: AlertCase, look: Look) -> tuple[str, bool]:
     """Say what stands behind the state, and whether it is trouble."""
     match case.state:
         case LifeState.ACKNOWLEDGED | LifeState.ACCEPTED | LifeState.REJECTED:
-            act = case.last(CareVerb.ACKNOWLEDGED, CareVerb.ACCEPTED, CareVerb.REJECTED)
+            act = case.last(*_ANSWERS)
             return ("" if act is None else f"by {act.actor}, {_ago(act.acted_at, look)}"), False
         case LifeState.MUTED:
             act = case.last(CareVerb.MUTED)
             until = "" if act is None or act.expires_at is None else moment(act.expires_at, look.zone)
             return (f"until {until} by {act.actor}" if act else ""), False
-        case LifeState.ESCALATED:
-            act = case.last(CareVerb.ESCALATED)
-            return (f"to level {case.level}, {_ago(act.acted_at, look)}" if act else ""), True
         case LifeState.EXPIRED | LifeState.CLOSED:
-            answer = case.last(CareVerb.ACKNOWLEDGED, CareVerb.ACCEPTED, CareVerb.REJECTED)
+            answer = case.last(*_ANSWERS)
             return (f"answered by {answer.actor}" if answer else "nobody answered"), answer is None
         case _:
             return _delivery(case, look)
 
 
 def _delivery(case: AlertCase, look: Look) -> tuple[str, bool]:
-    mute = look.mute_of(case)
+    mute = look.book.mute_of(case.alert, look.now)
     if mute is not None:
         return f"{mute.scope.lower()} muted until {moment(mute.until, look.zone)}", False
-    act = case.last(CareVerb.DELIVERED, CareVerb.DELIVERY_FAILED, CareVerb.LISTED)
-    if act is None:
-        return "not delivered yet", False
-    if act.verb is CareVerb.DELIVERY_FAILED:
-        return f"delivery failed: {act.channel}", True
-    if act.verb is CareVerb.LISTED:
-        return "listed, nobody paged", False
-    return f"{act.channel}, {_ago(act.acted_at, look)}", False
+    escalated = case.last(CareVerb.ESCALATED)
+    if case.state is not LifeState.ESCALATED or escalated is None:
+        return delivery_words(case, look.book, look.routes, look.now)
+    silence = silence_words(case, look.book, look.routes, look.now)
+    reached = f"to level {case.level}, {_ago(escalated.acted_at, look)}"
+    return (f"{reached}; {silence}" if silence else reached), True
 
 
 def _ago(at: datetime, look: Look) -> str:

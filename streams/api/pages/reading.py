@@ -30,13 +30,12 @@ class PageParts:
 
     def look(self, caller: Caller) -> Look:
         """See alerts as this caller does, now."""
-        now = self.services.now()
         return Look(
-            now=now,
+            now=self.services.now(),
             zone=self.zone,
-            severity_of=lambda case: self.services.routes.severity(case.alert),
+            routes=self.services.routes,
+            book=self.services.book.book,
             enter_threshold=self.policy.enter_threshold,
-            mute_of=lambda case: self.services.book.book.mute_of(case.alert, now),
             may_act=may_act(caller.token),
         )
 
