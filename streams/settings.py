@@ -5,28 +5,19 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from schemas.errors import ConfigurationError
+from streams.access_settings import PREFIX as PREFIX
+from streams.access_settings import AccessSettings
 
-PREFIX = "DIASTOLE_"
 
-
-class Settings(BaseSettings):
+class Settings(AccessSettings):
     """Settings of every Diastole process; what each means stands below it and in the README."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True
     )
-
-    broker: str = "127.0.0.1:9092"
-    """Kafka bootstrap servers, `host:port[,host:port…]`."""
-
-    redis_url: str = "redis://127.0.0.1:6379/0"
-    """Where the risk history is cached."""
-
-    registry_url: str | None = None
-    """Confluent-compatible schema registry; unset uses the files in `schemas/`."""
 
     bundle: Path | None = None
     """Model bundle, a folder; unset takes the shipped one."""
@@ -100,6 +91,22 @@ class Settings(BaseSettings):
     watchdog_stall_s: float = Field(default=120.0, gt=0)
     """Work waiting and none done for this long, s: the worker exits so that its supervisor restarts it."""
 
+    behind_after_s: float = Field(default=60.0, gt=0)
+    """Records waiting longer than this mean a stage is behind, s: it is not ready, and `watch` says so."""
+
+    watch_workers: str = ""
+    """Health addresses that `watch` asks, `[name=]host:port[,…]`; a host of several addresses is asked at
+    each."""
+
+    watch_stages: str = ""
+    """Stages that `watch` expects to run, separated by commas; empty: all that `worker all` runs."""
+
+    watch_stalled_after_s: float = Field(default=10.0, ge=4)  # commits come every second, looks every two
+    """A stage with unread records that commits nothing for this long is stalled, s."""
+
+    watch_missing_after_s: float = Field(default=60.0, ge=10)  # a worker starts in some 20 s
+    """A stage without a worker, or a worker that is not ready, is taken to be starting for this long, s."""
+
     drain_budget_s: float = Field(default=20.0, gt=0, le=50)  # a rebalance waits 60 s at most
     """On SIGTERM, longest time for what is in flight to finish before the worker leaves without it, s."""
 
@@ -132,15 +139,6 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least important log lines that are written."""
 
-    @field_validator("broker")
-    @classmethod
-    def _names_a_port(cls, broker: str) -> str:
-        for server in broker.split(","):
-            host, _, port = server.strip().removeprefix("kafka://").rpartition(":")
-            if not host or not port.isdigit():
-                raise ValueError("must be host:port[,host:port…]")
-        return broker.replace("kafka://", "").replace(" ", "")
-
     @field_validator("timezone")
     @classmethod
     def _is_a_zone(cls, timezone: str) -> str:
@@ -148,13 +146,6 @@ class Settings(BaseSettings):
             return timezone if timezone == "UTC" else ZoneInfo(timezone).key
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError("must be a zone such as Europe/Rome or UTC") from None
-
-    @field_validator("redis_url")
-    @classmethod
-    def _is_a_redis_url(cls, redis_url: str) -> str:
-        if not redis_url.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must start with redis://, rediss:// or unix://")
-        return redis_url
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -177,5 +168,7 @@ def describe(error: ValidationError, prefix: str = PREFIX) -> str:
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
         name = prefix + "_".join(str(part) for part in problem["loc"]).upper()
-        lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
+        said = problem["msg"].removeprefix("Value error, ")
+        # What is wrong with several settings together names them itself.
+        lines.append(f"{name}: {said}" if problem["loc"] else said)
     return "\n".join(lines)
