@@ -134,16 +134,14 @@ async def open_follower(
 
 
 async def _seek(consumer: Any, partitions: list[TopicPartition], since: datetime | None) -> None:
-    await consumer.seek_to_beginning(*partitions)
     if since is None:
+        await consumer.seek_to_beginning(*partitions)
         return
+    # The ends are asked before the times: a record that comes between the two answers is not passed over.
+    ends = await consumer.end_offsets(partitions)
     begin_ms = max(0, int(since.timestamp() * 1000))
     for at, found in (await consumer.offsets_for_times(dict.fromkeys(partitions, begin_ms))).items():
-        if found is not None:
-            consumer.seek(at, found.offset)
-        else:
-            # Nothing that new: a record that comes from now on is.
-            await consumer.seek_to_end(at)
+        consumer.seek(at, ends[at] if found is None else found.offset)
 
 
 async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
