@@ -105,6 +105,14 @@ class Predictor:
         """Where it scores."""
         return self._device
 
+    @property
+    def device_text(self) -> str:
+        """Say where it scores, to people: ``cpu``, or a CUDA device by number and name."""
+        if self._device.type != "cuda":
+            return self._device.type
+        number = torch.cuda.current_device() if self._device.index is None else self._device.index
+        return f"cuda:{number} {torch.cuda.get_device_name(number)}"
+
     def warm_up(self) -> None:
         """Run every batch shape once, so that no ECG pays for the first time."""
         for size in self._sizes:

@@ -14,7 +14,7 @@ from schemas.recorded import EcgRecorded
 from schemas.registry import FileRegistry
 from schemas.risk import RiskAssessed
 from streams.settings import PREFIX, Settings
-from streams.stage import Received, Stage, utc_now
+from streams.stage import Received, Scoring, Stage, utc_now
 from streams.topology import LINK_ROUTE, SILENT_ROUTE, WAVEFORM_ROUTE
 
 if TYPE_CHECKING:
@@ -123,7 +123,12 @@ def _inferring(name: str, folder: Path, settings: Settings) -> Stage[EcgFeaturiz
     async def warm_up() -> None:
         await asyncio.to_thread(predictor.warm_up)
 
-    return Stage(name=name, reads=EcgFeaturized, work=work, start=warm_up)
+    scoring = Scoring(
+        device=predictor.device_text,
+        bundle_version=predictor.manifest.bundle_version,
+        bundle_sha256=predictor.manifest.sha256,
+    )
+    return Stage(name=name, reads=EcgFeaturized, work=work, start=warm_up, scoring=scoring)
 
 
 def _history(settings: Settings) -> Stage[RiskAssessed]:

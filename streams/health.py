@@ -1,21 +1,30 @@
-"""The health endpoint: /healthz (alive), /readyz (doing its work), /metrics (Prometheus)."""
+"""The health endpoint: /healthz (alive), /readyz (doing its work), /metrics (Prometheus).
+
+It is answered by the event loop that does the work, so that a process that stands still answers nothing.
+"""
 
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from schemas.errors import ConfigurationError
+from streams.health_words import advice
+from streams.stage import Scoring
 
 _STATUS = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}
+
+_VERSION: Final = version("diastole")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What a worker says of itself.
+    """What a process says of itself.
 
     Attributes
     ----------
@@ -27,6 +36,18 @@ class Health:
         Messages admitted and not acknowledged.
     idle_s : float
         Seconds since it last finished something or had nothing to do.
+    lag : int or None
+        Messages not committed on its partitions; None where it has none, or before it first looked.
+    wait_s : float
+        How long the newest message in flight has waited since Kafka took it, s.
+    behind_after_s : float or None
+        A longer wait means it is behind, s; None where nothing waits.
+    last_result_age_s : float or None
+        Seconds since it last finished something; None before the first.
+    scoring : Scoring
+        Its device, and its bundle where it has one.
+    ill : tuple of str
+        What it watches and is not well, one sentence each.
     """
 
     stage: str
@@ -35,11 +56,54 @@ class Health:
     in_flight: int
     idle_s: float
     stalled: bool
+    lag: int | None = None
+    wait_s: float = 0.0
+    behind_after_s: float | None = None
+    last_result_age_s: float | None = None
+    scoring: Scoring = field(default_factory=Scoring)
+    ill: tuple[str, ...] = ()
+
+    @property
+    def behind(self) -> bool:
+        """Whether records wait too long here."""
+        return self.behind_after_s is not None and self.wait_s > self.behind_after_s
 
     @property
     def ready(self) -> bool:
-        """Whether records given to this worker come out."""
-        return self.assigned and self.held_up_by is None and not self.stalled
+        """Whether records given to this process come out, and in time."""
+        works = self.assigned and self.held_up_by is None and not self.stalled
+        return works and not self.behind and not self.ill
+
+    def told(self) -> dict[str, Any]:
+        """Write it as the endpoint does, for JSON."""
+        return {
+            "stage": self.stage,
+            "ready": self.ready,
+            "why": advice(self),
+            "assigned": self.assigned,
+            "held_up_by": self.held_up_by,
+            "in_flight": self.in_flight,
+            "idle_s": self.idle_s,
+            "stalled": self.stalled,
+            "lag": self.lag,
+            "wait_s": self.wait_s,
+            "behind": self.behind,
+            "last_result_age_s": self.last_result_age_s,
+            "ill": list(self.ill),
+            "device": self.scoring.device,
+            "version": _VERSION,
+            "bundle_version": self.scoring.bundle_version,
+            "bundle_sha256": self.scoring.bundle_sha256,
+        }
+
+
+def rounded(seconds: float | None) -> float | None:
+    """Round to tenths what may not be known.
+
+    >>> rounded(1.26), rounded(None)
+    (1.3, None)
+    """
+    return None if seconds is None else round(seconds, 1)
 
 
 async def serve_health(
@@ -84,7 +148,7 @@ def _response(path: str, health: Health, registry: CollectorRegistry) -> bytes:
 
 
 def _described(health: Health) -> bytes:
-    return json.dumps({**asdict(health), "ready": health.ready}).encode()
+    return json.dumps(health.told()).encode()
 
 
 def _http(status: int, content_type: str, body: bytes) -> bytes:

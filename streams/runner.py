@@ -85,7 +85,7 @@ class StageRunner:
         if self._closed or self._draining or assignment != self._assignment:
             self._parts.transport.forget(message)
             return
-        self._parts.progress.admitted()
+        self._parts.progress.admitted(message.timestamp)
         self._parts.tally.admitted()
         self._parts.room.enter(
             pending,

@@ -14,7 +14,7 @@ from streams.adapters.kafka_state import KafkaState
 from streams.adapters.kafka_transport import FaustTransport, message_of
 from streams.device_thread import DeviceThread
 from streams.ending import Ending
-from streams.health import Health, serve_health
+from streams.health import Health, rounded, serve_health
 from streams.metrics import StageMetrics
 from streams.needs import StartUnfinishedError, await_needs
 from streams.outcome import RecordCodec
@@ -22,7 +22,7 @@ from streams.progress import Progress
 from streams.retry import Retrying
 from streams.runner import StageRunner
 from streams.settings import Settings
-from streams.stage import Stage
+from streams.stage import Stage, utc_now
 from streams.topology import Route
 from streams.watchdog import Watchdog
 from streams.wiring import build_runner
@@ -100,6 +100,11 @@ class StageService:
             in_flight=self._progress.in_flight,
             idle_s=round(self._progress.clock_s() - self._progress.last_s, 1),
             stalled=self._watchdog().is_stalled(),
+            lag=self._progress.lag,
+            wait_s=round(self._progress.wait_s(utc_now()), 1),
+            behind_after_s=self._settings.behind_after_s,
+            last_result_age_s=rounded(self._progress.done_age_s()),
+            scoring=self._stage.scoring,
         )
 
     def _held_up_by(self) -> str | None:

@@ -49,6 +49,21 @@ async def _nothing_to_do() -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """What a stage scores with, for its health: no part of its work.
+
+    Attributes
+    ----------
+    device : str
+        ``cpu``, or the CUDA device with its name.
+    """
+
+    device: str = "cpu"
+    bundle_version: str = ""
+    bundle_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage(Generic[In]):
     """One verb and what the runner must know of it. Give exactly one of ``work`` and ``decide``.
 
@@ -69,6 +84,8 @@ class Stage(Generic[In]):
     start, stop : callable
         Awaited before the first and after the last batch: warming up, checking and closing what the stage
         needs. ``start`` may raise RetriableError (tried again) or ConfigurationError (the worker gives up).
+    scoring : Scoring
+        Device, and bundle where it has one.
     """
 
     name: str
@@ -78,6 +95,7 @@ class Stage(Generic[In]):
     effect: Effect | None = None
     start: Callable[[], Awaitable[None]] = _nothing_to_do
     stop: Callable[[], Awaitable[None]] = _nothing_to_do
+    scoring: Scoring = Scoring()
 
     def __post_init__(self) -> None:
         """Refuse a stage that has both verbs or none."""

@@ -64,6 +64,7 @@ class Watchdog:
         try:
             lag = await self.lag()
             self.metrics.lag.set(lag)
+            self.progress.lag = lag
             await self._judge(lag)
         except RetriableError:
             # Without Kafka there is nothing to do, and Faust keeps reconnecting.
