@@ -54,10 +54,13 @@ def deliver(
     if check:
         checked = run(_check(given, base))
         out().print(checked_table(checked))
+        for line in inbox_only_lines(given):
+            err().print(line, markup=False, soft_wrap=True)
         raise typer.Exit(code=_FAILED if any(each.problem for each in checked) else 0)
     from streams.deliver.running import run_delivery
 
-    err().print(channels_text(given), markup=False, soft_wrap=True)
+    for line in (channels_text(given), *inbox_only_lines(given)):
+        err().print(line, markup=False, soft_wrap=True)
     run(run_delivery(settings, given, base, settings.inbox_url))
 
 
@@ -75,6 +78,15 @@ def channels_text(routes: "Routes") -> str:
         return "no channel: alerts are shown in the inbox and page nobody (give --routes FILE)"
     named = ", ".join(f"{each.name} ({each.kind})" for each in routes.channels.values())
     return f"routes {routes.version}; channels: {named}"
+
+
+def inbox_only_lines(routes: "Routes") -> list[str]:
+    """Warn of alerts that page nobody though others do; none where nothing pages, which is said otherwise."""
+    from streams.deliver.coverage import inbox_only, inbox_only_text
+
+    if routes.is_inbox_only:
+        return []
+    return [f"warning: {inbox_only_text(each, routes)}" for each in inbox_only(routes)]
 
 
 def checked_table(checked: "list[Checked]") -> Table:

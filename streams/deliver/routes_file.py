@@ -8,12 +8,13 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import time, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from schemas.alert import Priority
+from streams.deliver.coverage import hours_text, open_hours
 from streams.deliver.routes_fields import (
     RoutesError,
     Table,
@@ -188,21 +189,9 @@ def _require_nobody_forgotten(routes: Routes) -> None:
     for severity, ladder in routes.ladder.items():
         fitting = [each for each in routes.routes if each.takes_all and severity in each.severities]
         for level in range(len(ladder)):
-            open_at = _uncovered([each for each in fitting if level in each.levels])
-            if open_at is not None:
+            for hours in open_hours([each for each in fitting if level in each.levels]):
                 raise RoutesError(
-                    f"an alert of severity {severity} would reach nobody at level {level} at "
-                    f"{open_at:%H:%M}; add a route for all wards and sites, without min_probability and "
+                    f"an alert of severity {severity} would reach nobody at level {level}, "
+                    f"{hours_text(hours)}; add a route for all wards and sites, without min_probability and "
                     "quiet_h, that holds then"
                 )
-
-
-def _uncovered(catching: list[Route]) -> time | None:
-    # Whether every hour is covered can only change where some route's hours begin or end.
-    edges = {time(0)}
-    for route in catching:
-        edges |= set() if route.hours is None else {route.hours.since, route.hours.until}
-    open_at = (
-        at for at in sorted(edges) if not any(each.hours is None or each.hours.hold(at) for each in catching)
-    )
-    return next(open_at, None)

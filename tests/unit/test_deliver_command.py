@@ -9,7 +9,7 @@ from deliver_process import write_routes
 from receivers import Reply, receiving
 from typer.testing import CliRunner, Result
 
-from ops.cli.deliver import channels_text, deliver
+from ops.cli.deliver import channels_text, deliver, inbox_only_lines
 from schemas.errors import ConfigurationError
 from streams.deliver.checking import TEST_PATIENT
 from streams.deliver.routes_file import load_routes
@@ -38,6 +38,32 @@ def test_the_channels_there_are_are_named_and_none_is_said() -> None:
 
 def test_channels_are_named_with_their_kind(tmp_path: Path) -> None:
     assert "ward (webhook), senior (webhook)" in channels_text(load_routes(write_routes(tmp_path, 9)))
+
+
+def only_ward_a(folder: Path, port: int) -> Path:
+    routes = write_routes(folder, port)
+    catch_all = '[[route]]\nname = "inbox"\nlevels = [0, 1]\nrecipient = "care team"\nchannels = []\n'
+    each_of_a = routes.read_text().replace("[[route]]", '[[route]]\nwards = ["A"]')
+    routes.write_text(f"{each_of_a}\n{catch_all}")
+    return routes
+
+
+def test_whoever_pages_one_ward_is_warned_of_all_others_before_anything_starts(tmp_path: Path) -> None:
+    done = run("--routes", str(only_ward_a(tmp_path, 9)), "--broker", "127.0.0.1:9")
+    warning = "warning: every alert of every ward other than A: in the inbox alone, pages nobody"
+    assert warning in done.stderr
+
+
+async def test_a_check_warns_of_wards_that_page_nobody_and_passes(tmp_path: Path) -> None:
+    async with receiving(lambda _: Reply()) as receiver:
+        routes = only_ward_a(tmp_path, receiver.port)
+        done = await asyncio.to_thread(run, "--routes", str(routes), "--check")
+    assert done.exit_code == 0
+    assert "every ward other than A" in done.stderr
+
+
+def test_without_any_channel_one_line_says_so() -> None:
+    assert inbox_only_lines(load_routes()) == []
 
 
 async def test_a_test_notice_says_which_channel_takes_it_and_that_it_is_over(tmp_path: Path) -> None:
