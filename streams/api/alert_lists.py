@@ -1,6 +1,6 @@
 """``/v1/alerts``: lists of alerts, and one with all that happened to it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -51,7 +51,9 @@ def alert_routes(services: Services) -> APIRouter:
             list[Standing] | None,
             Query(description="These alone; OPEN: nobody has answered, UNANSWERED: or it is muted."),
         ] = None,
-        ward: Annotated[list[str] | None, Query(description="Raised in these wards alone.")] = None,
+        ward: Annotated[
+            list[str] | None, Query(description="Raised in these wards, or of who lies there now.")
+        ] = None,
         site: Annotated[list[str] | None, Query(description="Raised at these sites alone.")] = None,
         since: Annotated[AwareDatetime | None, Query(description="Raised from then on.")] = None,
         until: Annotated[AwareDatetime | None, Query(description="Raised before then.")] = None,
@@ -59,11 +61,12 @@ def alert_routes(services: Services) -> APIRouter:
         offset: Annotated[int, Query(ge=0, le=10**6)] = 0,
     ) -> AlertsView:
         states = states_of(state or ())
+        lying = await services.lying(caller.token, ward or ())
         found = [
             case
-            for case in services.cases(caller.token)
+            for case in services.cases(caller.token, lying)
             if case.state in states
-            and (ward is None or case.alert.ward_id in ward)
+            and (ward is None or not set(ward).isdisjoint(wards_of(case, lying)))
             and (site is None or case.alert.site_id in site)
             and (since is None or case.raised_at >= since)
             and (until is None or case.raised_at < until)
@@ -87,6 +90,11 @@ def alert_routes(services: Services) -> APIRouter:
         return alert_view(case, services)
 
     return router
+
+
+def wards_of(case: AlertCase, lying: Mapping[str, str]) -> set[str]:
+    """Ward an alert was raised in, and that in which its patient lies now, as far as that is known."""
+    return {case.alert.ward_id, lying.get(case.alert.patient_id, case.alert.ward_id)}
 
 
 def states_of(wanted: Iterable[Standing]) -> Collection[LifeState]:

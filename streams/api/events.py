@@ -131,12 +131,12 @@ async def stream(
         newest = {change.changed_id: change for change in changes.since(number)}
         number = changes.number
         for change in sorted(newest.values(), key=lambda each: each.number):
-            text = _told(services, changes, caller, change)
+            text = await _told(services, changes, caller, change)
             if text:
                 yield text
 
 
-def _told(services: Services, changes: EventLog, caller: Caller, change: Change) -> str:
+async def _told(services: Services, changes: EventLog, caller: Caller, change: Change) -> str:
     name = changes.name_of(change.number)
     if change.kind is ChangeKind.ALARM_ENDED:
         return _event("alarm", Ended(alarm_id=change.changed_id).model_dump_json(), name)
@@ -146,7 +146,7 @@ def _told(services: Services, changes: EventLog, caller: Caller, change: Change)
             "" if alarm is None else _event("alarm", AlarmView.model_validate(alarm).model_dump_json(), name)
         )
     case = services.book.book.cases.get(change.changed_id)
-    if case is None or not caller.token.sees(case.alert.site_id, case.alert.ward_id):
+    if case is None or not await services.sees(caller.token, case):
         return ""
     services.looks.at_wards(caller.name, [case.alert.ward_id])
     return _event("alert", alert_row(case, services).model_dump_json(), name)

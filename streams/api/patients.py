@@ -106,7 +106,7 @@ def ward_routes(services: Services) -> APIRouter:
 
     @router.get("/v1/wards", summary="Wards that had an ECG lately")
     async def wards(caller: Asking) -> WardsView:
-        n_open = Counter(case.alert.ward_id for case in services.cases(caller.token) if case.is_open)
+        n_open = await services.open_by_ward(caller.token)
         rows = [
             WardView(ward_id=name, n_patients=size, n_open_alerts=n_open[name])
             for name, size in await services.ward_sizes(caller.token)

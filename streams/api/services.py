@@ -1,6 +1,7 @@
 """What the read API works with, as ports: tests give fakes, :mod:`streams.api.running` the real parts."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -9,6 +10,7 @@ from schemas.alert import TechnicalAlarm
 from schemas.audit import CareAction
 from schemas.feed import FeedHealth
 from streams.api.tokens import CareToken
+from streams.api.whereabouts import lies_with, lying_in, rows_now
 from streams.deliver.case import AlertCase, CaseBook
 from streams.deliver.changes import Changes
 from streams.deliver.routing import Routes
@@ -114,14 +116,48 @@ class Services:
     routes: Routes
     now: UtcClock
 
-    def cases(self, token: CareToken) -> list[AlertCase]:
-        """All alerts the caller may see, the newest first."""
+    async def lying(self, token: CareToken, ward_ids: Sequence[str] = ()) -> Mapping[str, str]:
+        """Ward of each patient, by every identifier, who lies now where the token sees; empty without Redis.
+
+        A token that sees every ward needs to know it of none but ``ward_ids``.
+        """
+        if not token.is_scoped and not ward_ids:
+            return {}
+        return await lying_in(self.wards, token, None if token.is_scoped else ward_ids)
+
+    def cases(self, token: CareToken, lying: Mapping[str, str]) -> list[AlertCase]:
+        """All alerts raised in the token's wards, or of who lies there now; the newest first.
+
+        Parameters
+        ----------
+        lying : mapping of str to str
+            What :meth:`lying` said for this token.
+        """
         seen = [
             case
             for case in self.book.book.cases.values()
-            if token.sees(case.alert.site_id, case.alert.ward_id)
+            if token.sees(case.alert.site_id, case.alert.ward_id) or case.alert.patient_id in lying
         ]
         return sorted(seen, key=lambda case: (case.raised_at, case.alert.alert_id), reverse=True)
+
+    async def sees(self, token: CareToken, case: AlertCase) -> bool:
+        """Whether the caller may see one alert, by the same rule."""
+        if token.sees(case.alert.site_id, case.alert.ward_id):
+            return True
+        return await lies_with(self.wards, token, case.alert.patient_id)
+
+    async def patient_now(self, patient_id: str) -> PatientRow | None:
+        """Latest state of a patient, as :meth:`WardReads.latest`; None as well when that takes too long."""
+        return (await rows_now(self.wards, [patient_id])).get(patient_id)
+
+    async def open_by_ward(self, token: CareToken) -> Counter[str]:
+        """How many open alerts the caller sees of each ward: raised there, or of who lies there now."""
+        waiting = [case.alert for case in self.cases(token, await self.lying(token)) if case.is_open]
+        rows = await rows_now(self.wards, {alert.patient_id for alert in waiting})
+        now = {asked: row.ward_id for asked, row in rows.items()}
+        return Counter(
+            ward for alert in waiting for ward in {alert.ward_id, now.get(alert.patient_id, alert.ward_id)}
+        )
 
     async def worklist(
         self, token: CareToken, ward_id: str, order: Order, limit: int, offset: int

@@ -177,9 +177,9 @@ async def test_the_endpoint_says_to_load_anew_and_bounds_how_many_listen(tmp_pat
     assert "event: reset" not in again.text
 
 
-async def test_alerts_that_moved_wards_are_scoped_as_they_were_raised(place: Hospital) -> None:
-    moved = replace(ALERT, alert_id=ALERT.alert_id[:-1] + "0", ward_id="W2")
+async def test_an_alert_of_who_was_moved_is_told_to_the_old_ward_and_the_new(place: Hospital) -> None:
+    moved = replace(ALERT, alert_id=ALERT.alert_id[:-1] + "0", ward_id="W2")  # its patient lies in W1
     place.book.take(moved)
     place.changes.note(ChangeKind.ALERT, moved.alert_id)
-    place.changes.note(ChangeKind.ALERT, ALERT.alert_id)
-    assert [row["alert_id"] for _, row in await taken(events(place, "w1-viewer"), 1)] == [ALERT.alert_id]
+    for holder in ("w1-viewer", "w2-clinician"):
+        assert [row["alert_id"] for _, row in await taken(events(place, holder), 1)] == [moved.alert_id]

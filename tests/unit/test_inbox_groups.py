@@ -26,7 +26,9 @@ def routes(*given: Route) -> Routes:
 
 
 def look(book: CaseBook, now: datetime, *given: Route) -> Look:
-    return Look(now=now, zone=UTC, routes=routes(*given), book=book, enter_threshold=0.6, may_act=True)
+    return Look(
+        now=now, zone=UTC, routes=routes(*given), book=book, enter_threshold=0.6, lying={}, may_act=True
+    )
 
 
 def told(

@@ -1,6 +1,6 @@
 """The inbox as it is shown: which alerts, in which groups, in which order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
@@ -38,13 +38,20 @@ _ANSWERS: Final = (CareVerb.ACKNOWLEDGED, CareVerb.ACCEPTED, CareVerb.REJECTED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One alert of the list; texts are whole sentences or words, never codes."""
+    """One alert of the list; texts are whole sentences or words, never codes.
+
+    Attributes
+    ----------
+    ward_id, ward_now : str
+        Where it was raised, and where the patient lies now; the same where no move is known.
+    """
 
     alert_id: str
     severity: Priority
     mark: str
     patient_id: str
     ward_id: str
+    ward_now: str
     kind: str
     change_text: str
     before: float | None
@@ -78,6 +85,7 @@ class Look:
     routes: Routes
     book: CaseBook
     enter_threshold: float
+    lying: Mapping[str, str]
     may_act: bool
 
 
@@ -125,6 +133,7 @@ def row(case: AlertCase, look: Look) -> Row:
         mark=MARKS[severity],
         patient_id=alert.patient_id,
         ward_id=alert.ward_id,
+        ward_now=look.lying.get(alert.patient_id, alert.ward_id),
         kind="First ECG already HIGH" if alert.first_seen else KINDS[alert.kind],
         change_text=short_change(alert.change_text),
         before=alert.probability_before,

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from schemas.errors import RetriableError
-from streams.api.alert_lists import case_of
+from streams.api.alert_lists import case_of, wards_of
 from streams.api.auth import caller_of
 from streams.api.doors import Caller
 from streams.api.pages.alert_view import alert_view
@@ -34,9 +34,11 @@ def inbox_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> Non
         ward: Annotated[str, Query(max_length=256)] = "",
         show: Annotated[str, Query(max_length=16)] = "",
     ) -> Response:
-        services, look = parts.services, parts.look(caller)
-        cases = services.cases(caller.token)
-        shown = [case for case in cases if ward in ("", case.alert.ward_id)]
+        services = parts.services
+        lying = await services.lying(caller.token, [ward] if ward else [])
+        look, cases = parts.look(caller, lying), services.cases(caller.token, lying)
+        shown = [case for case in cases if not ward or ward in wards_of(case, lying)]
+        named = {each for case in cases for each in wards_of(case, lying)}
         alarms = services.book.alarms
         services.looks.at_wards(caller.name, {case.alert.ward_id for case in shown})
         return renderer.page(
@@ -46,7 +48,7 @@ def inbox_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> Non
             caller=caller,
             groups=groups(shown, look, ended=show == "ended"),
             counts=_counts(groups(shown, look)),
-            wards=sorted({case.alert.ward_id for case in cases if case.alert.ward_id} | ({ward} - {""})),
+            wards=sorted((named | {ward}) - {""}),
             ward=ward,
             ended=show == "ended",
             alarms=sorted(alarms, key=lambda alarm: (_LOUDNESS[alarm.priority.value], alarm.started_at)),
@@ -59,9 +61,12 @@ def inbox_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> Non
     ) -> Response:
         case = case_of(parts.services, alert_id)
         parts.services.looks.at_alert(caller.name, alert_id)
-        look = parts.look(caller)
-        points = await _history(parts, case.alert.patient_id)
-        siblings = parts.services.book.book.cases_of(case.alert.patient_id)
+        asked = case.alert.patient_id
+        patient = await parts.services.patient_now(asked)
+        look = parts.look(caller, {asked: patient.ward_id} if patient else {})
+        points = await _history(parts, asked)
+        # After a merge earlier alerts bear another identifier.
+        siblings = parts.services.cases_of(patient.identifiers if patient else [asked])
         return renderer.page(
             request,
             "alert.html",

@@ -43,16 +43,13 @@ def patient_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> N
     async def wards(request: Request, caller: Asking) -> Response:
         services, look = parts.services, parts.look(caller)
         sizes = await services.ward_sizes(caller.token)
-        open_by_ward: dict[str, int] = {}
-        for case in services.cases(caller.token):
-            if case.is_open:
-                open_by_ward[case.alert.ward_id] = open_by_ward.get(case.alert.ward_id, 0) + 1
+        n_open = await services.open_by_ward(caller.token)
         return renderer.page(
             request,
             "wards.html",
             now=look.now,
             caller=caller,
-            wards=[(name, n, open_by_ward.get(name, 0)) for name, n in sizes],
+            wards=[(name, n, n_open[name]) for name, n in sizes],
         )
 
     @router.get("/wards/{ward_id:path}")

@@ -1,5 +1,6 @@
 """What the pages are made with: the services of the read API, its doors, and the site's policy."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 
@@ -28,14 +29,21 @@ class PageParts:
     zone: tzinfo
     gap: timedelta = timedelta(days=30)
 
-    def look(self, caller: Caller) -> Look:
-        """See alerts as this caller does, now."""
+    def look(self, caller: Caller, lying: Mapping[str, str] | None = None) -> Look:
+        """See alerts as this caller does, now.
+
+        Parameters
+        ----------
+        lying : mapping of str to str or None
+            In which wards patients lie now, as far as the page needs it and it is known.
+        """
         return Look(
             now=self.services.now(),
             zone=self.zone,
             routes=self.services.routes,
             book=self.services.book.book,
             enter_threshold=self.policy.enter_threshold,
+            lying=lying or {},
             may_act=may_act(caller.token),
         )
 
