@@ -19,6 +19,7 @@ from schemas.patient_link import PatientLinked
 from schemas.quarantine import EcgQuarantined, QuarantineAct
 from schemas.recorded import EcgRecorded
 from schemas.risk import RiskAssessed
+from streams.access import Broker, client_options
 from streams.feeds.publish import BrokerUnavailableError
 from streams.kafka_time import instant_of
 from streams.message import Message
@@ -109,7 +110,7 @@ def decoded(message: Message, codec: Codec) -> Any | PoisonError:
 
 @asynccontextmanager
 async def open_topic_reader(
-    bootstrap: str, topics: Sequence[str], codec: Codec, *, from_beginning: bool
+    broker: Broker, topics: Sequence[str], codec: Codec, *, from_beginning: bool
 ) -> AsyncIterator[TopicReader]:
     """Connect a reader; with ``from_beginning`` False it yields only what arrives from now on.
 
@@ -121,20 +122,20 @@ async def open_topic_reader(
         When a topic does not exist.
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **client_options(broker),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=4 * 2**20,
         fetch_max_wait_ms=100,
     )
     try:
-        partitions = await _partitions(bootstrap, topics)
+        partitions = await _partitions(broker, topics)
         await consumer.start()
         await _assign(consumer, partitions, from_beginning)
     except KafkaError as error:
         await consumer.stop()
         raise BrokerUnavailableError(
-            f"no Kafka broker answers at {bootstrap} ({type(error).__name__}); start one "
+            f"no Kafka broker answers at {broker} ({type(error).__name__}); start one "
             "(diastole services up) or set DIASTOLE_BROKER"
         ) from error
     except ConfigurationError:
@@ -146,9 +147,9 @@ async def open_topic_reader(
         await consumer.stop()
 
 
-async def _partitions(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]:
+async def _partitions(broker: Broker, topics: Sequence[str]) -> list[TopicPartition]:
     """Ask the cluster: a consumer's own metadata may be older than the topics."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**client_options(broker))
     try:
         await admin.start()
         existing = set(await admin.list_topics())

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas.errors import ConfigurationError, RetriableError
+from streams.access import Broker, client_options
 from streams.topology import (
     CARE_AUDIT,
     COMPACTED_FEED_TOPICS,
@@ -139,14 +140,14 @@ def _configuration(name: str, replication: int) -> dict[str, str]:
     return configuration | {"max.message.bytes": str(most_bytes)}
 
 
-async def apply_topics(bootstrap: str, partitions: int, replication: int = 1) -> AppliedTopics:
+async def apply_topics(broker: Broker, partitions: int, replication: int = 1) -> AppliedTopics:
     """Make the topics that are missing; leave those that exist as they are.
 
     Applying twice, or from several processes at once, is the same as once.
 
     Parameters
     ----------
-    bootstrap : str
+    broker : str or KafkaAccess
         ``host:port[,host:port...]`` of the cluster.
     partitions, replication : int
         Of every topic that is made.
@@ -159,7 +160,7 @@ async def apply_topics(bootstrap: str, partitions: int, replication: int = 1) ->
         When the broker refuses a topic, or one exists with other than ``partitions`` partitions.
     """
     specs = topic_specs(partitions, replication)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="diastole-topics")
+    admin = AIOKafkaAdminClient(**client_options(broker), client_id="diastole-topics")
     try:
         await admin.start()
         found = await _partitions_of(admin, [spec.name for spec in specs])
@@ -167,7 +168,7 @@ async def apply_topics(bootstrap: str, partitions: int, replication: int = 1) ->
         created = await create_topics(admin, [spec for spec in specs if spec.name not in found])
         await _until_named(admin, {spec.name for spec in specs})
     except KafkaConnectionError as error:
-        raise BrokerUnreachableError(f"no broker answers at {bootstrap}") from error
+        raise BrokerUnreachableError(f"no broker answers at {broker}") from error
     finally:
         await admin.close()
     return AppliedTopics(

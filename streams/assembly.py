@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from schemas.codec import Codec
 from schemas.errors import ConfigurationError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from streams.adapters.redis_wards import RedisWards
     from streams.adapters.redis_waveforms import RedisWaveforms
     from streams.history import HistoryLimits
+    from streams.refill import HistoryRefill
     from streams.worklist import WardLimits
 
 # Each builder imports what it needs: a history worker must not load torch.
@@ -40,14 +42,14 @@ def build_history(settings: Settings) -> "RedisHistory":
     """Open the site's risk history, for the stage that writes it and for whoever reads or rebuilds it."""
     from streams.adapters.redis_history import RedisHistory
 
-    return RedisHistory(settings.redis_url, _history_limits(settings), wards=_ward_limits(settings))
+    return RedisHistory(settings.redis, _history_limits(settings), wards=_ward_limits(settings))
 
 
 def build_wards(settings: Settings) -> "RedisWards":
     """Open what the same history tells of patients and wards, for whoever reads it."""
     from streams.adapters.redis_wards import RedisWards
 
-    return RedisWards(settings.redis_url, history=_history_limits(settings), limits=_ward_limits(settings))
+    return RedisWards(settings.redis, history=_history_limits(settings), limits=_ward_limits(settings))
 
 
 def build_waveforms(settings: Settings) -> "RedisWaveforms":
@@ -58,7 +60,7 @@ def build_waveforms(settings: Settings) -> "RedisWaveforms":
     limits = WaveformLimits(
         per_patient=settings.strips_per_patient, max_age=timedelta(days=settings.strips_max_age_days)
     )
-    return RedisWaveforms(settings.redis_url, limits)
+    return RedisWaveforms(settings.redis, limits)
 
 
 def _history_limits(settings: Settings) -> "HistoryLimits":
@@ -140,9 +142,24 @@ def _history(settings: Settings) -> Stage[RiskAssessed]:
         reads=RiskAssessed,
         work=encoded_points,
         effect=history.write,
+        beside=_refill(history, settings).run,
         start=history.ping,
         stop=history.close,
     )
+
+
+def _refill(history: "RedisHistory", settings: Settings) -> "HistoryRefill":
+    from streams.rebuild import rebuild_history, rebuild_links
+    from streams.refill import HistoryRefill
+
+    codec = build_codec(settings)
+
+    async def rebuild() -> int:
+        # Merges first: the lists of wards need them, and would otherwise be made twice.
+        await rebuild_links(settings.kafka, codec, history)
+        return (await rebuild_history(settings.kafka, codec, history)).kept
+
+    return HistoryRefill(history.marks, rebuild, worker=uuid4().hex)
 
 
 def _link(settings: Settings) -> Stage[PatientLinked]:

@@ -1,5 +1,6 @@
 """The history made anew from ``ecg.risk.v1`` and ``ecg.patient-link.v1``: for a Redis that was emptied."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
@@ -11,6 +12,7 @@ from schemas.codec import Codec
 from schemas.errors import RetriableError
 from schemas.patient_link import PatientLinked
 from schemas.risk import RiskAssessed
+from streams.access import Broker, client_options
 from streams.bisection import run_bisecting
 from streams.history import HistoryStore
 from streams.history_encoding import encode_assessment
@@ -65,7 +67,7 @@ class _Keeping:
 
 
 async def rebuild_history(
-    bootstrap: str,
+    broker: Broker,
     codec: Codec,
     history: HistoryStore,
     *,
@@ -79,7 +81,7 @@ async def rebuild_history(
 
     Parameters
     ----------
-    bootstrap : str
+    broker : str or KafkaAccess
         ``host:port[,host:port…]``.
     on_progress : callable
         Called with the counts after every batch.
@@ -95,11 +97,11 @@ async def rebuild_history(
     def encode(message: Any) -> Any:
         return encode_assessment(_decoded(message, codec, RiskAssessed))
 
-    return await _rebuild(bootstrap, topic, _Keeping(encode=encode, keep=history.write), on_progress)
+    return await _rebuild(broker, topic, _Keeping(encode=encode, keep=history.write), on_progress)
 
 
 async def rebuild_links(
-    bootstrap: str,
+    broker: Broker,
     codec: Codec,
     history: HistoryStore,
     *,
@@ -114,22 +116,19 @@ async def rebuild_links(
     def encode(message: Any) -> Any:
         return encode_link(_decoded(message, codec, PatientLinked))
 
-    return await _rebuild(bootstrap, topic, _Keeping(encode=encode, keep=history.link), on_progress)
+    return await _rebuild(broker, topic, _Keeping(encode=encode, keep=history.link), on_progress)
 
 
-async def _rebuild(bootstrap: str, topic: str, keeping: _Keeping, on_progress: Progress) -> RebuildCounts:
+async def _rebuild(broker: Broker, topic: str, keeping: _Keeping, on_progress: Progress) -> RebuildCounts:
     # Without a group every partition of the topic is assigned, and there is nowhere to commit to.
-    consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest"
-    )
+    consumer = AIOKafkaConsumer(topic, **client_options(broker), group_id=None, auto_offset_reset="earliest")
     try:
         await consumer.start()
         ends = await _seek_to_begin(consumer)
         return await _read_up_to(ends, consumer, keeping, on_progress)
     except KafkaError as error:
         raise RebuildStalledError(
-            f"{topic} cannot be read from {bootstrap} ({type(error).__name__}); "
-            "check the broker and the topic"
+            f"{topic} cannot be read from {broker} ({type(error).__name__}); check the broker and the topic"
         ) from None
     finally:
         await consumer.stop()
@@ -172,8 +171,10 @@ async def _keep(messages: Sequence[Any], keeping: _Keeping, counts: RebuildCount
     def encoded(some: Sequence[Any]) -> list[Any]:
         return [keeping.encode(message) for message in some]
 
-    # The stage's own guard: what cannot be kept costs itself, here as there.
-    kept = [each for each in run_bisecting("rebuild", encoded, messages) if not isinstance(each, Exception)]
+    # The stage's own guard: what cannot be kept costs itself, here as there. Aside, since a worker that fills
+    # its history has heartbeats to send, and the codec may have to ask a registry that does not answer.
+    results = await asyncio.to_thread(run_bisecting, "rebuild", encoded, messages)
+    kept = [each for each in results if not isinstance(each, Exception)]
     await keeping.keep(kept)
     return replace(
         counts,

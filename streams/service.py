@@ -64,7 +64,7 @@ class StageService:
         self._ending = ending
         self._metrics = StageMetrics(stage.name)
         self._progress = Progress(time.monotonic)
-        self._probe = KafkaProbe(settings.broker, route.group)
+        self._probe = KafkaProbe(settings.kafka, route.group)
         self._waiting = self._retrying()
         self._runner: StageRunner | None = None
         self._app: StageApp | None = None
@@ -142,6 +142,8 @@ class StageService:
             asyncio.create_task(work)
             for work in (runner.run(), self._watchdog().run(), app.until_ended(self._stop))
         ]
+        if self._stage.beside is not None:
+            watched.append(asyncio.ensure_future(self._stage.beside()))
         try:
             await _first_of(starting, watched)
             await self._drain(runner, watched[:2])
@@ -156,7 +158,7 @@ class StageService:
         transport = FaustTransport(app)
         state = None
         if self._route.remembers is not None:
-            state = KafkaState(self._settings.broker, self._route.remembers, transport)
+            state = KafkaState(self._settings.kafka, self._route.remembers, transport)
         runner = build_runner(
             self._stage,
             self._route,

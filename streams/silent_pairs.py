@@ -8,6 +8,7 @@ from typing import Any, Final
 from schemas.codec import Codec
 from schemas.errors import PoisonError
 from schemas.risk import RiskAssessed
+from streams.access import Broker
 from streams.adapters.backwards import open_backwards
 from streams.topology import ECG_RISK, ECG_RISK_SILENT
 
@@ -35,7 +36,7 @@ class StreamPairs:
     n_on_trial: int
 
 
-async def stream_pairs(bootstrap: str, codec: Codec, *, last: int) -> StreamPairs:
+async def stream_pairs(broker: Broker, codec: Codec, *, last: int) -> StreamPairs:
     """Read the newest ECGs that the bundle on trial assessed, and what the bundle in force said of them.
 
     Where a topic holds several bundles' assessments, those of the one that scored last count. It joins no
@@ -43,7 +44,7 @@ async def stream_pairs(bootstrap: str, codec: Codec, *, last: int) -> StreamPair
 
     Parameters
     ----------
-    bootstrap : str
+    broker : str or KafkaAccess
         ``host:port[,host:port…]``.
     last : int
         At most so many ECGs, the newest by the time they were published.
@@ -55,8 +56,8 @@ async def stream_pairs(bootstrap: str, codec: Codec, *, last: int) -> StreamPair
     ConfigurationError
         When a topic does not exist.
     """
-    on_trial = newest(await _newest_on_trial(bootstrap, codec, last), last)
-    in_force = await _same_ecgs(bootstrap, codec, on_trial) if on_trial else {}
+    on_trial = newest(await _newest_on_trial(broker, codec, last), last)
+    in_force = await _same_ecgs(broker, codec, on_trial) if on_trial else {}
     return StreamPairs(pairs=joined(in_force, on_trial), n_on_trial=len(on_trial))
 
 
@@ -81,9 +82,9 @@ def _of_newest_bundle(assessments: Iterable[RiskAssessed]) -> dict[str, RiskAsse
     return {risk.ecg_id: risk for risk in found if risk.bundle_sha256 == sha256}
 
 
-async def _newest_on_trial(bootstrap: str, codec: Codec, last: int) -> list[RiskAssessed]:
+async def _newest_on_trial(broker: Broker, codec: Codec, last: int) -> list[RiskAssessed]:
     found: list[RiskAssessed] = []
-    async with open_backwards(bootstrap, ECG_RISK_SILENT, last) as windows:
+    async with open_backwards(broker, ECG_RISK_SILENT, last) as windows:
         async for window in windows:
             # A window of `last` of each partition holds the newest `last` of them all, but for repeats.
             assessments = _decoded(window, codec)
@@ -94,10 +95,10 @@ async def _newest_on_trial(bootstrap: str, codec: Codec, last: int) -> list[Risk
     return found
 
 
-async def _same_ecgs(bootstrap: str, codec: Codec, on_trial: Assessments) -> dict[str, RiskAssessed]:
+async def _same_ecgs(broker: Broker, codec: Codec, on_trial: Assessments) -> dict[str, RiskAssessed]:
     found: list[RiskAssessed] = []
     since = min(risk.published_at for risk in on_trial.values()) - _OUT_OF_ORDER
-    async with open_backwards(bootstrap, ECG_RISK, len(on_trial)) as windows:
+    async with open_backwards(broker, ECG_RISK, len(on_trial)) as windows:
         async for window in windows:
             assessments = _decoded(window, codec)
             found += [risk for risk in assessments if risk.ecg_id in on_trial]

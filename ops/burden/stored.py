@@ -6,12 +6,13 @@ from typing import Any
 from schemas.codec import Codec
 from schemas.errors import PoisonError
 from schemas.risk import RiskAssessed
+from streams.access import Broker
 from streams.adapters.kafka_follower import open_follower
 from streams.topology import ECG_RISK
 
 
 async def stored_risks(
-    bootstrap: str, codec: Codec, *, budget_s: float = 600.0
+    broker: Broker, codec: Codec, *, budget_s: float = 600.0
 ) -> tuple[list[RiskAssessed], int]:
     """Read ``ecg.risk.v1`` from its beginning to its end; the order of a patient's assessments is kept.
 
@@ -42,7 +43,7 @@ async def stored_risks(
         except PoisonError:
             unread += 1
 
-    async with open_follower(bootstrap, ECG_RISK, take, budget_s):
+    async with open_follower(broker, ECG_RISK, take, budget_s):
         # What arrives from here on is another day's.
         return list(risks), unread
 

@@ -149,7 +149,7 @@ async def _read_cases(settings: Settings, days: float) -> "list[AlertCase]":
     from streams.deliver.book import open_case_book
 
     async with open_case_book(
-        settings.broker, build_codec(settings), window_days=days, writer="command"
+        settings.kafka, build_codec(settings), window_days=days, writer="command"
     ) as book:
         cases = list(book.book.cases.values())
     return sorted(cases, key=lambda case: (case.raised_at, case.alert.alert_id), reverse=True)
@@ -186,7 +186,7 @@ def _stored(settings: Settings, labels: Path | None) -> _Ward:
     from ops.burden.stored import stored_risks
 
     known = None if labels is None else read_labels(labels)
-    risks, unread = run(stored_risks(settings.broker, build_codec(settings)))
+    risks, unread = run(stored_risks(settings.kafka, build_codec(settings)))
     if unread:
         err().print(f"{unread} messages are no assessments and were left out")
     return _Ward(risks=risks, labels=known, is_simulated=False)

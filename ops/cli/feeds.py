@@ -66,7 +66,7 @@ async def _reports(settings: Settings) -> "list[FeedHealth]":
         else:
             newest[message.key] = health
 
-    async with open_follower(settings.broker, FEED_HEALTH, keep, _READ_S):
+    async with open_follower(settings.kafka, FEED_HEALTH, keep, _READ_S):
         return sorted(newest.values(), key=lambda health: (health.feed, health.site_id, health.source))
 
 

@@ -87,8 +87,8 @@ async def _rebuild(settings: Settings) -> "tuple[RebuildCounts, RebuildCounts]":
 
         try:
             codec = build_codec(settings)
-            counts = await rebuild_history(settings.broker, codec, history, on_progress=on_progress)
-            return counts, await rebuild_links(settings.broker, codec, history)
+            counts = await rebuild_history(settings.kafka, codec, history, on_progress=on_progress)
+            return counts, await rebuild_links(settings.kafka, codec, history)
         finally:
             await history.close()
 

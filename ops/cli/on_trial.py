@@ -18,7 +18,7 @@ async def read_pairs(settings: Settings, last: int) -> "StreamPairs":
     # Imported here: Kafka's client takes a third of a second, which other commands need not wait.
     from streams.silent_pairs import stream_pairs
 
-    return await stream_pairs(settings.broker, build_codec(settings), last=last)
+    return await stream_pairs(settings.kafka, build_codec(settings), last=last)
 
 
 def agreement_table(paired: "StreamPairs", agreement: "Agreement") -> Table:

@@ -105,7 +105,7 @@ async def _publish_all(files: list[Path], options: ReadOptions, settings: Settin
     console, problems = out(), err()
     limits = load_feed_settings().limits()
     async with (
-        open_publisher(settings.broker, build_codec(settings)) as publisher,
+        open_publisher(settings.kafka, build_codec(settings)) as publisher,
         open_reading(1, limits) as reads,
     ):
         for path in files:

@@ -61,7 +61,7 @@ async def _simulate(
     started_at = now - played
     ward = Ward(beds=beds, seed=seed, since=started_at, fault_rate=fault_rate, rise=rise)
     columns = (TextColumn("{task.description}"), TextColumn("{task.completed} ECGs"), TimeElapsedColumn())
-    async with open_publisher(settings.broker, build_codec(settings)) as publisher:
+    async with open_publisher(settings.kafka, build_codec(settings)) as publisher:
         console = err()
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task(f"{beds} beds", total=None)

@@ -41,9 +41,7 @@ async def _tail(
     from ops.topic_reader import open_topic_reader
 
     printed = 0
-    reading = open_topic_reader(
-        settings.broker, [topic], build_codec(settings), from_beginning=from_beginning
-    )
+    reading = open_topic_reader(settings.kafka, [topic], build_codec(settings), from_beginning=from_beginning)
     async with reading as reader:
         async for seen in reader:
             typer.echo(json_line(seen, with_arrays=arrays) if as_json else text_line(seen))

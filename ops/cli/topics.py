@@ -31,7 +31,7 @@ def apply(
     from ops.topics import apply_topics
 
     settings = prepared(broker=broker, partitions=partitions)
-    applied = run(apply_topics(settings.broker, settings.partitions, replication))
+    applied = run(apply_topics(settings.kafka, settings.partitions, replication))
     for name in applied.created:
         out().print(f"created {name}", highlight=False)
     out().print(f"{len(applied.created)} created, {len(applied.existing)} were there", highlight=False)

@@ -14,6 +14,7 @@ from ops.demo.cast import DemoWard, garbage, read_real, real_files
 from ops.demo.plan import DemoPlan
 from ops.demo.view import View
 from schemas.codec import Codec
+from streams.access import Broker, client_options
 from streams.feeds.publish import EcgPublisher, open_publisher
 from streams.stage import utc_now
 from streams.topology import ECG_RECORDED
@@ -78,7 +79,7 @@ class Sender:
 
 @asynccontextmanager
 async def open_sender(
-    plan: DemoPlan, ward: DemoWard, bootstrap: str, codec: Codec, view: View
+    plan: DemoPlan, ward: DemoWard, broker: Broker, codec: Codec, view: View
 ) -> AsyncIterator[Sender]:
     """Connect a sender.
 
@@ -87,8 +88,8 @@ async def open_sender(
     BrokerUnavailableError
         When no broker answers.
     """
-    raw = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
-    async with open_publisher(bootstrap, codec) as publisher:
+    raw = AIOKafkaProducer(**client_options(broker), acks="all")
+    async with open_publisher(broker, codec) as publisher:
         await raw.start()
         try:
             yield Sender(plan=plan, ward=ward, publisher=publisher, raw=raw, codec=codec, view=view)

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigurationError, RetriableError
+from streams.access import Broker, client_options
 
 _FETCH_MS: Final = 1000
 #: Fetches in a row that may bring nothing although records are due: 30 s, some failovers' worth.
@@ -28,7 +29,7 @@ class TopicUnreadableError(RetriableError):
 
 @asynccontextmanager
 async def open_backwards(
-    bootstrap: str, topic: str, window_items: int
+    broker: Broker, topic: str, window_items: int
 ) -> AsyncIterator[AsyncIterator[list[Any]]]:
     """Connect to a topic and yield its windows: Kafka records in rising offsets, the newest window first.
 
@@ -47,29 +48,29 @@ async def open_backwards(
         When there is no such topic.
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **client_options(broker),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=4 * 2**20,
     )
     try:
-        partitions = await _partitions(bootstrap, topic)
+        partitions = await _partitions(broker, topic)
         await consumer.start()
         consumer.assign(partitions)
         async with aclosing(_windows(consumer, partitions, window_items)) as windows:
             yield windows
     except (KafkaError, OSError) as error:
         raise TopicUnreadableError(
-            f"{topic} cannot be read from {bootstrap} ({type(error).__name__}); check the broker"
+            f"{topic} cannot be read from {broker} ({type(error).__name__}); check the broker"
         ) from None
     finally:
         await consumer.stop()
 
 
-async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
+async def _partitions(broker: Broker, topic: str) -> list[TopicPartition]:
     """Ask by name only for what there is: asking a consumer's way makes the topic, with a wrong number."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**client_options(broker))
     try:
         await admin.start()
         if topic not in await admin.list_topics():

@@ -10,11 +10,13 @@ from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.exceptions import ConsumerNotStarted, FaustError
 from mode.exceptions import MaxRestartsExceeded
 from mode.supervisors import CrashingSupervisor
 
 from schemas.errors import DiastoleError
+from streams.access import KafkaAccess
 from streams.adapters.prompt_fetch import PromptTransport
 from streams.settings import Settings
 
@@ -126,11 +128,25 @@ def build_app(group: str, consumes: str, on_event: OnEvent, settings: Settings) 
     return app
 
 
+def _credentials(access: KafkaAccess) -> Credentials | None:
+    context = access.ssl_context()
+    if access.has_sasl:
+        options = access.client_options()
+        return SASLCredentials(
+            mechanism=access.mechanism,
+            username=access.user,
+            password=options["sasl_plain_password"],
+            ssl_context=context,
+        )
+    return None if context is None else SSLCredentials(context)
+
+
 def _configuration(settings: Settings) -> dict[str, Any]:
     datadir = settings.home / "faust"
     datadir.mkdir(parents=True, exist_ok=True)
     return {
         "broker": [f"kafka://{server}" for server in settings.broker.split(",")],
+        "broker_credentials": _credentials(settings.kafka),
         "datadir": datadir,
         "store": "memory://",
         "autodiscover": False,

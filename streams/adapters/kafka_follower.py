@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigurationError, RetriableError
+from streams.access import Broker, client_options
 
 log = structlog.get_logger()
 
@@ -86,7 +87,7 @@ class TopicFollower:
 
 @asynccontextmanager
 async def open_follower(
-    bootstrap: str, topic: str, on_record: OnRecord, budget_s: float = 60.0, since: datetime | None = None
+    broker: Broker, topic: str, on_record: OnRecord, budget_s: float = 60.0, since: datetime | None = None
 ) -> AsyncIterator[TopicFollower]:
     """Read a topic from its beginning to its end, then follow it while the context lasts.
 
@@ -107,17 +108,17 @@ async def open_follower(
         When there is no such topic.
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+        **client_options(broker), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
     )
     try:
-        partitions = await _partitions(bootstrap, topic)
+        partitions = await _partitions(broker, topic)
         await consumer.start()
         consumer.assign(partitions)
         await _seek(consumer, partitions, since)
     except KafkaError as error:
         await consumer.stop()
         raise TopicBehindError(
-            f"{topic} cannot be read from {bootstrap} ({type(error).__name__}); check the broker"
+            f"{topic} cannot be read from {broker} ({type(error).__name__}); check the broker"
         ) from None
     except ConfigurationError:
         await consumer.stop()
@@ -144,9 +145,9 @@ async def _seek(consumer: Any, partitions: list[TopicPartition], since: datetime
         consumer.seek(at, ends[at] if found is None else found.offset)
 
 
-async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
+async def _partitions(broker: Broker, topic: str) -> list[TopicPartition]:
     """Ask by name only for what there is: asking a consumer's way makes the topic, with a wrong number."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**client_options(broker))
     try:
         await admin.start()
         if topic not in await admin.list_topics():

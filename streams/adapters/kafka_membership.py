@@ -14,6 +14,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
 from schemas.errors import RetriableError
+from streams.access import Broker, client_options
 
 log = structlog.get_logger()
 
@@ -52,7 +53,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
 
 @asynccontextmanager
 async def open_membership(
-    bootstrap: str, topic: str, group: str, on_change: OnChange, *, session_timeout_s: float
+    broker: Broker, topic: str, group: str, on_change: OnChange, *, session_timeout_s: float
 ) -> AsyncIterator[None]:
     """Be a member of a group while the context lasts; leaving it hands the partitions over at once.
 
@@ -70,7 +71,7 @@ async def open_membership(
     """
     listener = _Listener(on_change)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **client_options(broker),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="latest",
@@ -85,7 +86,7 @@ async def open_membership(
     except (KafkaError, TimeoutError) as error:
         await consumer.stop()
         raise MembershipError(
-            f"the group {group} cannot be joined at {bootstrap} ({type(error).__name__}); check the broker"
+            f"the group {group} cannot be joined at {broker} ({type(error).__name__}); check the broker"
         ) from None
     staying = asyncio.create_task(_stay(consumer))
     try:

@@ -12,6 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigurationError, RetriableError
+from streams.access import Broker, client_options
 
 _TIMEOUT_MS = 10_000
 _FETCH_MS = 200
@@ -54,8 +55,8 @@ class KafkaProbe:
     Faust learns offsets from what it fetches, so a worker that stopped fetching would look idle to itself.
     """
 
-    def __init__(self, bootstrap: str, group: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, broker: Broker, group: str) -> None:
+        self._broker = broker
         self._group = group
         self._clients: _Clients | None = None
 
@@ -175,11 +176,11 @@ class KafkaProbe:
     async def _connected(self) -> AsyncIterator[_Clients]:
         try:
             if self._clients is None:
-                self._clients = await _connect(self._bootstrap)
+                self._clients = await _connect(self._broker)
             yield self._clients
         except (KafkaError, OSError) as error:
             await self.close()
-            raise BrokerUnreachableError(f"no Kafka at {self._bootstrap} ({type(error).__name__})") from None
+            raise BrokerUnreachableError(f"no Kafka at {self._broker} ({type(error).__name__})") from None
 
 
 def _cleanup_policy(answers: Iterable[Any]) -> str | None:
@@ -192,11 +193,11 @@ def _cleanup_policy(answers: Iterable[Any]) -> str | None:
     return None
 
 
-async def _connect(bootstrap: str) -> _Clients:
+async def _connect(broker: Broker) -> _Clients:
     async with AsyncExitStack() as opened:
         # A client that did not get through to Kafka holds connections too, so each is closed in any case.
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **client_options(broker),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -204,7 +205,7 @@ async def _connect(bootstrap: str) -> _Clients:
         )
         opened.push_async_callback(consumer.stop)
         await consumer.start()
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS)
+        admin = AIOKafkaAdminClient(**client_options(broker), request_timeout_ms=_TIMEOUT_MS)
         opened.push_async_callback(admin.close)
         await admin.start()
         return _Clients(consumer=consumer, admin=admin, opened=opened.pop_all())

@@ -9,6 +9,7 @@ complete when :meth:`KafkaState.restore` returns; both are plain awaits in the r
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.access import Broker, client_options
 from streams.adapters.kafka_transport import KafkaUnavailableError
 from streams.message import Outgoing, Transport
 
@@ -22,8 +23,8 @@ class KafkaState:
     the state, so it is restored by whoever is assigned that input.
     """
 
-    def __init__(self, bootstrap: str, topic: str, transport: Transport) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, broker: Broker, topic: str, transport: Transport) -> None:
+        self._broker = broker
         self._topic = topic
         self._transport = transport
         self._states: dict[int, dict[bytes, bytes]] = {}
@@ -69,7 +70,7 @@ class KafkaState:
 
     async def _read(self, partitions: set[int]) -> dict[int, dict[bytes, bytes]]:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **client_options(self._broker),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -5,6 +5,7 @@
     diastole:history:{digest of the patient id}:points   hash         name → body
     diastole:history:{digest of the patient id}:times    sorted set   name by acquisition time, µs since 1970
     diastole:history:{digest of the patient id}:wards    set          on whose lists the patient may stand
+    diastole:history:filled:{n}                          string       see :mod:`streams.adapters.redis_marks`
 
 Names and bodies are those of :mod:`streams.history_encoding`. The braces make the keys of a patient hash to
 one slot of a Redis Cluster. The digest keeps identifiers out of MONITOR, the slow log and key lists; it is no
@@ -20,8 +21,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from streams.access import RedisPlace
 from streams.adapters.redis_latest import LATEST, patient_keys, read_latest, wards_key
 from streams.adapters.redis_links import families_call, family_names, link_call
+from streams.adapters.redis_marks import RedisMarks
 from streams.adapters.redis_scripts import Call
 from streams.adapters.redis_store import RedisStore
 from streams.adapters.redis_ward_index import WardIndex
@@ -90,7 +93,7 @@ class RedisHistory:
 
     Parameters
     ----------
-    url : str
+    place : str or RedisAccess
         ``redis://``, ``rediss://`` or ``unix://``; connected to on first use.
     now : callable
         The latest instant from which ``limits.max_age`` is counted.
@@ -98,7 +101,7 @@ class RedisHistory:
 
     def __init__(
         self,
-        url: str,
+        place: RedisPlace,
         limits: HistoryLimits | None = None,
         now: UtcClock = utc_now,
         timeout_s: float = 5.0,
@@ -106,9 +109,14 @@ class RedisHistory:
     ) -> None:
         self._limits = limits or HistoryLimits()
         self._now = now
-        self._store = RedisStore(url, "history", HistoryUnavailableError, timeout_s)
+        self._store = RedisStore(place, "history", HistoryUnavailableError, timeout_s)
         ttl_s = self._limits.max_age // _SECOND
         self._wards = WardIndex(self._store.run, wards or WardLimits(), now, ttl_s)
+
+    @property
+    def marks(self) -> RedisMarks:
+        """What tells whether this Redis still holds all that was written to it."""
+        return RedisMarks(self._store.run)
 
     async def ping(self) -> None:
         """Find out whether Redis answers.

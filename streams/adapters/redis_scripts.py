@@ -15,6 +15,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import MovedError, NoScriptError, RedisClusterException, RedisError
 
+from streams.access import RedisAccess
+
 #: One script call: its text, its keys (on a cluster all of one slot), its arguments.
 Call = tuple[str, tuple[str, ...], list[Any]]
 
@@ -27,27 +29,22 @@ class RedisScripts:
 
     Parameters
     ----------
-    url : str
-        ``redis://``, ``rediss://`` or ``unix://``; of a cluster, any of its nodes.
+    access : RedisAccess
+        Of a cluster, any of its nodes.
     """
 
-    def __init__(self, url: str, timeout_s: float) -> None:
-        self._url = url
+    def __init__(self, access: RedisAccess, timeout_s: float) -> None:
+        self._url = access.url
         # One immediate second try renews a connection that died unused; waiting is the caller's matter.
         self._options: dict[str, Any] = {
             "socket_timeout": timeout_s,
             "socket_connect_timeout": timeout_s,
             "retry": Retry(NoBackoff(), 1),
+            **access.client_options(),
         }
-        self._single: Redis = Redis.from_url(url, **self._options)
+        self._single: Redis = Redis.from_url(self._url, **self._options)
         self._cluster: RedisCluster | None = None
         self._is_known = False
-
-    @property
-    def address(self) -> str:
-        """Host and port, or path, without the password that a URL may hold."""
-        connection = self._single.connection_pool.connection_kwargs
-        return str(connection.get("path") or f"{connection.get('host', '?')}:{connection.get('port', '?')}")
 
     async def ping(self) -> None:
         """Return when Redis answers; raises one of :data:`REDIS_TROUBLE` when it does not."""

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from schemas.errors import RetriableError
+from schemas.errors import ConfigurationError, DiastoleError, RetriableError
+from streams.access import RedisPlace, redis_access
 from streams.adapters.redis_scripts import REDIS_TROUBLE, Call, RedisScripts
+from streams.adapters.redis_trouble import redis_reason, redis_refusal
 
 
 class RedisStore:
@@ -13,21 +15,30 @@ class RedisStore:
 
     Parameters
     ----------
-    url : str
-        ``redis://``, ``rediss://`` or ``unix://``; connected to on first use.
+    place : str or RedisAccess
+        A URL, or everything it takes; connected to on first use.
     what : str
         What is kept there, for who reads the error.
     error : type
         Raised when Redis does not answer.
     """
 
-    def __init__(self, url: str, what: str, error: type[RetriableError], timeout_s: float) -> None:
+    def __init__(self, place: RedisPlace, what: str, error: type[RetriableError], timeout_s: float) -> None:
         self._what, self._error = what, error
-        self._scripts = RedisScripts(url, timeout_s)
+        self._access = redis_access(place)
+        self._scripts = RedisScripts(self._access, timeout_s)
 
     async def ping(self) -> None:
-        """Find out whether Redis answers; raises the store's error when it does not."""
-        with self._as_unavailable():
+        """Find out whether Redis answers and lets us in.
+
+        Raises
+        ------
+        RedisRefusesError
+            When it does not know us, does not trust our certificate, or we not its own.
+        RetriableError
+            The store's error, when it does not answer.
+        """
+        with self._as_unavailable(refusal=RedisRefusesError):
             await self._scripts.ping()
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
@@ -48,18 +59,21 @@ class RedisStore:
         await self._scripts.close()
 
     @contextmanager
-    def _as_unavailable(self) -> Iterator[None]:
+    def _as_unavailable(self, refusal: type[DiastoleError] | None = None) -> Iterator[None]:
+        """Tell trouble; what is lost while running may be given back, so only a start ends with a refusal."""
         try:
             yield
         except REDIS_TROUBLE as error:
+            if said := redis_refusal(error, self._access):
+                raise (refusal or self._error)(f"{self._what}: {said}") from None
             # Only the kind of error: its text may quote keys, and the URL may hold a password.
             raise self._error(
-                f"{self._what}: Redis at {self._scripts.address} does not serve ({_reason(error)}); "
+                f"{self._what}: Redis at {self._access} does not serve ({redis_reason(error)}); "
                 "check DIASTOLE_REDIS_URL and that it runs"
             ) from None
 
 
-def _reason(error: BaseException) -> str:
-    """Kind of the error and, of a server's reply, its code: ``ResponseError WRONGTYPE``."""
-    code = str(error).split(" ", 1)[0]
-    return f"{type(error).__name__} {code}" if code.isupper() and code.isalpha() else type(error).__name__
+class RedisRefusesError(ConfigurationError):
+    """Redis does not let us in as we are set up."""
+
+    code = "REDIS_REFUSES"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from streams.access import RedisPlace
 from streams.adapters.redis_latest import latest_call, read_latest
 from streams.adapters.redis_links import families_call, family_names
 from streams.adapters.redis_store import RedisStore
@@ -30,7 +31,7 @@ class RedisWards:
 
     Parameters
     ----------
-    url : str
+    place : str or RedisAccess
         As :class:`streams.adapters.redis_history.RedisHistory` has it.
     limits : WardLimits
         The same as the history stage's.
@@ -38,13 +39,13 @@ class RedisWards:
 
     def __init__(
         self,
-        url: str,
+        place: RedisPlace,
         limits: WardLimits | None = None,
         now: UtcClock = utc_now,
         timeout_s: float = 5.0,
         history: HistoryLimits | None = None,
     ) -> None:
-        self._store = RedisStore(url, "wards", HistoryUnavailableError, timeout_s)
+        self._store = RedisStore(place, "wards", HistoryUnavailableError, timeout_s)
         ttl_s = (history or HistoryLimits()).max_age // _SECOND
         self._index = WardIndex(self._store.run, limits or WardLimits(), now, ttl_s)
 

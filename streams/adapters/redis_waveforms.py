@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
+from streams.access import RedisPlace
 from streams.adapters.redis_scripts import Call
 from streams.adapters.redis_store import RedisStore
 from streams.history_encoding import microseconds
@@ -63,18 +64,22 @@ class RedisWaveforms:
 
     Parameters
     ----------
-    url : str
+    place : str or RedisAccess
         As :class:`streams.adapters.redis_history.RedisHistory` has it.
     now : callable
         The instant from which ``limits.max_age`` is counted back.
     """
 
     def __init__(
-        self, url: str, limits: WaveformLimits | None = None, now: UtcClock = utc_now, timeout_s: float = 5.0
+        self,
+        place: RedisPlace,
+        limits: WaveformLimits | None = None,
+        now: UtcClock = utc_now,
+        timeout_s: float = 5.0,
     ) -> None:
         self._limits = limits or WaveformLimits()
         self._now = now
-        self._store = RedisStore(url, "waveforms", WaveformsUnavailableError, timeout_s)
+        self._store = RedisStore(place, "waveforms", WaveformsUnavailableError, timeout_s)
 
     async def ping(self) -> None:
         """Find out whether Redis answers; raises WaveformsUnavailableError when it does not."""

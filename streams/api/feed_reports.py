@@ -9,6 +9,7 @@ import structlog
 from schemas.codec import Codec
 from schemas.errors import ConfigurationError, PoisonError, RetriableError
 from schemas.feed import FeedHealth
+from streams.access import Broker
 from streams.adapters.kafka_follower import open_follower
 from streams.topology import FEED_HEALTH
 
@@ -38,7 +39,7 @@ class FeedReports:
 
 @asynccontextmanager
 async def open_feed_reports(
-    bootstrap: str, codec: Codec, budget_s: float = 60.0
+    broker: Broker, codec: Codec, budget_s: float = 60.0
 ) -> AsyncIterator[FeedReports]:
     """Follow the reports while the context lasts; where the site has no feeds there are none.
 
@@ -48,7 +49,7 @@ async def open_feed_reports(
         When Kafka does not serve; trying again is harmless.
     """
     reports = FeedReports(codec)
-    following = open_follower(bootstrap, FEED_HEALTH, reports.take, budget_s)
+    following = open_follower(broker, FEED_HEALTH, reports.take, budget_s)
     try:
         await following.__aenter__()
     except ConfigurationError:

@@ -84,8 +84,8 @@ async def open_api(
         for store in stores:
             opened.push_async_callback(store.close)
         history, wards, waveforms = stores
-        book = await opened.enter_async_context(open_case_book(settings.broker, codec, now=now, writer=STAGE))
-        feeds = await opened.enter_async_context(open_feed_reports(settings.broker, codec))
+        book = await opened.enter_async_context(open_case_book(settings.kafka, codec, now=now, writer=STAGE))
+        feeds = await opened.enter_async_context(open_feed_reports(settings.kafka, codec))
         looks = LookAudit(book.append, now, metrics)
         services = Services(
             book=book,

@@ -22,6 +22,7 @@ from schemas.alert import AlertClosed, AlertRaised, TechnicalAlarm
 from schemas.audit import CareAction, CareVerb
 from schemas.codec import Codec
 from schemas.errors import PoisonError, RetriableError
+from streams.access import Broker
 from streams.adapters.kafka_follower import TopicBehindError, TopicFollower, open_follower
 from streams.deliver.case import CaseBook
 from streams.deliver.changes import Changes, Readers
@@ -281,7 +282,7 @@ def _adds_nothing(known: CareAction, act: CareAction) -> bool:
 
 @asynccontextmanager
 async def open_case_book(
-    bootstrap: str,
+    broker: Broker,
     codec: Codec,
     *,
     now: UtcClock = utc_now,
@@ -312,11 +313,11 @@ async def open_case_book(
     """
     window = timedelta(days=window_days)
     since = now() - window
-    async with open_producer(bootstrap, max_request_bytes=_REQUEST_BYTES, budget_s=APPEND_S) as producer:
+    async with open_producer(broker, max_request_bytes=_REQUEST_BYTES, budget_s=APPEND_S) as producer:
         book = FollowedBook(codec, producer, now=now, window=window, writer=writer, max_cases=max_cases)
         async with (
-            open_follower(bootstrap, ECG_ALERT, book.on_alert, budget_s, since) as alerts,
-            open_follower(bootstrap, CARE_AUDIT, book.on_act, budget_s, since) as acts,
+            open_follower(broker, ECG_ALERT, book.on_alert, budget_s, since) as alerts,
+            open_follower(broker, CARE_AUDIT, book.on_act, budget_s, since) as acts,
         ):
             book.forget()  # a broker that cannot seek by time reads everything
             following = asyncio.create_task(book.follow(alerts, acts))

@@ -61,11 +61,11 @@ async def open_delivery(
         When a topic does not exist.
     """
     codec = build_codec(settings)
-    async with open_case_book(settings.broker, codec, now=now, writer=STAGE) as book:
+    async with open_case_book(settings.kafka, codec, now=now, writer=STAGE) as book:
         metrics = DeliverMetrics(registry)
         deliverer = Deliverer(book, routes, channels, now=now, link_of=link_of, metrics=metrics)
         async with open_membership(
-            settings.broker,
+            settings.kafka,
             ECG_ALERT,
             GROUP,
             deliverer.own,

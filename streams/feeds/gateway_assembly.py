@@ -89,18 +89,16 @@ async def open_gateway(
         opened = _Opening(stack, status, settings)
         codec = build_codec(settings)
         reads = await stack.enter_async_context(open_reading(feed_settings.readers, feed_settings.limits()))
-        publishes = await opened.once_there(
-            lambda: open_publisher(settings.broker, codec, now, within_s=None)
-        )
+        publishes = await opened.once_there(lambda: open_publisher(settings.kafka, codec, now, within_s=None))
         names = await opened.once_there(lambda: open_names(settings, feed_settings, codec, now))
         keeper = await opened.once_there(
             lambda: open_keeper(
-                settings.broker, codec, sealer_of(feed_settings), now, within_s=feed_settings.ack_budget_s
+                settings.kafka, codec, sealer_of(feed_settings), now, within_s=feed_settings.ack_budget_s
             )
         )
         repeats = await opened.once_there(
             lambda: open_repeats(
-                settings.broker,
+                settings.kafka,
                 codec,
                 settings.home / "feeds" / feed,
                 timedelta(hours=feed_settings.repeat_window_h),

@@ -20,6 +20,7 @@ from aiokafka.errors import (
 )
 
 from schemas.errors import RetriableError
+from streams.access import Broker, client_options
 
 log = structlog.get_logger()
 
@@ -63,10 +64,10 @@ class LastingProducer:
     """
 
     def __init__(
-        self, bootstrap: str, max_request_bytes: int, budget_s: float, max_batch_bytes: int = MAX_BATCH_BYTES
+        self, broker: Broker, max_request_bytes: int, budget_s: float, max_batch_bytes: int = MAX_BATCH_BYTES
     ) -> None:
         self._max_batch_bytes = max_batch_bytes
-        self._bootstrap = bootstrap
+        self._broker = broker
         self._max_request_bytes = max_request_bytes
         self._budget_s = budget_s
         self._producer: AIOKafkaProducer | None = None
@@ -168,7 +169,7 @@ class LastingProducer:
     async def _start(self, *, idempotent: bool) -> AIOKafkaProducer:
         budget_ms = int(self._budget_s * 1000)
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **client_options(self._broker),
             acks="all",
             enable_idempotence=idempotent,
             request_timeout_ms=min(budget_ms, _REQUEST_MS) if idempotent else budget_ms,
@@ -190,7 +191,7 @@ class LastingProducer:
 
 @asynccontextmanager
 async def open_producer(
-    bootstrap: str, *, max_request_bytes: int, budget_s: float, max_batch_bytes: int = MAX_BATCH_BYTES
+    broker: Broker, *, max_request_bytes: int, budget_s: float, max_batch_bytes: int = MAX_BATCH_BYTES
 ) -> AsyncIterator[LastingProducer]:
     """Connect a producer; leaving the context flushes and disconnects.
 
@@ -208,12 +209,12 @@ async def open_producer(
     BrokerUnavailableError
         When no broker answers.
     """
-    producer = LastingProducer(bootstrap, max_request_bytes, budget_s, max_batch_bytes)
+    producer = LastingProducer(broker, max_request_bytes, budget_s, max_batch_bytes)
     try:
         await producer.connect()
     except KafkaError as error:
         raise BrokerUnavailableError(
-            f"no Kafka broker answers at {bootstrap} ({type(error).__name__}); start one "
+            f"no Kafka broker answers at {broker} ({type(error).__name__}); start one "
             "(diastole services up) or set DIASTOLE_BROKER"
         ) from error
     try:

@@ -36,6 +36,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from schemas.codec import Codec
 from schemas.recorded import EcgRecorded
 from schemas.registry import FileRegistry
+from streams.access import Broker
 from streams.envelope import envelope
 from streams.feeds.producer import BrokerUnavailableError, open_producer
 from streams.feeds.refusal import FeedRefusedError, RefusalReason
@@ -154,7 +155,7 @@ def _require_size(n_bytes: int, ecg: EcgRecorded) -> None:
 
 @asynccontextmanager
 async def open_publisher(
-    bootstrap: str, codec: Codec, now: UtcClock = utc_now, *, within_s: float | None = WITHIN_S
+    broker: Broker, codec: Codec, now: UtcClock = utc_now, *, within_s: float | None = WITHIN_S
 ) -> AsyncIterator[EcgPublisher]:
     """Connect a publisher that waits for all in-sync replicas; leaving the context flushes and disconnects.
 
@@ -173,12 +174,12 @@ async def open_publisher(
         When no broker answers.
     """
     budget_s = within_s or WITHIN_S
-    async with open_producer(bootstrap, max_request_bytes=_MAX_REQUEST_BYTES, budget_s=budget_s) as producer:
+    async with open_producer(broker, max_request_bytes=_MAX_REQUEST_BYTES, budget_s=budget_s) as producer:
         yield EcgPublisher(producer, codec, now, within_s, is_idempotent=producer.is_idempotent)
 
 
 def publish_ecgs(
-    ecgs: Iterable[EcgRecorded], *, bootstrap: str, codec: Codec | None = None
+    ecgs: Iterable[EcgRecorded], *, bootstrap: Broker, codec: Codec | None = None
 ) -> list[Published]:
     """Publish some ECGs from a program without asyncio, one after the other, and say where each is.
 

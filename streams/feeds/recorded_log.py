@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from schemas.codec import Codec
 from schemas.errors import ConfigurationError, DiastoleError, PoisonError, RetriableError
 from schemas.recorded import EcgRecorded
+from streams.access import Broker, client_options
 from streams.feeds.filing import digest_of
 from streams.feeds.pulse import Pulse
 from streams.feeds.repeat_notes import Key, ReadUpTo, RepeatNotes
@@ -61,15 +62,15 @@ class RecordedLog:
     """
 
     def __init__(
-        self, bootstrap: str, notes: RepeatNotes, codec: Codec, window: timedelta, now: UtcClock
+        self, broker: Broker, notes: RepeatNotes, codec: Codec, window: timedelta, now: UtcClock
     ) -> None:
-        self._bootstrap = bootstrap
+        self._broker = broker
         self._notes = notes
         self._codec = codec
         self._window = window
         self._now = now
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **client_options(broker),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -95,7 +96,7 @@ class RecordedLog:
         ConfigurationError
             When there is no such topic.
         """
-        self._partitions = await partitions_of(self._bootstrap, ECG_RECORDED)
+        self._partitions = await partitions_of(self._broker, ECG_RECORDED)
         await self._consumer.start()
         self._consumer.assign(self._partitions)
         await self._seek()
@@ -281,7 +282,7 @@ class RecordedLog:
     async def _look(self) -> None:
         self._notes.forget_before(int((self._now() - self._window).timestamp()))
         try:
-            partitions = await partitions_of(self._bootstrap, ECG_RECORDED)
+            partitions = await partitions_of(self._broker, ECG_RECORDED)
         except (KafkaError, OSError, ConfigurationError):
             return
         if len(partitions) > len(self._partitions):
@@ -327,7 +328,7 @@ def key_of(ecg_id: str) -> Key:
         return b""
 
 
-async def partitions_of(bootstrap: str, topic: str) -> list[TopicPartition]:
+async def partitions_of(broker: Broker, topic: str) -> list[TopicPartition]:
     """Ask for the partitions of a topic by name only when it is there: asking would make it.
 
     Raises
@@ -337,7 +338,7 @@ async def partitions_of(bootstrap: str, topic: str) -> list[TopicPartition]:
     ConfigurationError
         When there is no such topic.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_REQUEST_MS)
+    admin = AIOKafkaAdminClient(**client_options(broker), request_timeout_ms=_REQUEST_MS)
     try:
         await admin.start()
         if topic not in await admin.list_topics():

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.codec import Codec
 from schemas.errors import PoisonError, RetriableError
+from streams.access import Broker
 from streams.feeds.filing import Filed, digest_of
 from streams.feeds.producer import BrokerUnavailableError
 from streams.feeds.recorded_log import CatchingUp, RecordedLog, key_of
@@ -203,7 +204,7 @@ class _Queue:
 
 @asynccontextmanager
 async def open_repeats(
-    bootstrap: str,
+    broker: Broker,
     codec: Codec,
     folder: Path,
     window: timedelta,
@@ -231,9 +232,9 @@ async def open_repeats(
     """
     with RepeatNotes(folder / NOTES_FILE) as notes:
         was_orderly = notes.begin()
-        recorded = RecordedLog(bootstrap, notes, codec, window, now)
+        recorded = RecordedLog(broker, notes, codec, window, now)
         try:
-            await _start(recorded, bootstrap)
+            await _start(recorded, broker)
             await recorded.catch_up(on_progress)
             if not was_orderly:
                 await asyncio.sleep(_SETTLE_S)
@@ -255,11 +256,11 @@ def _end_in_order(notes: RepeatNotes) -> None:
         log.warning("end_not_noted", reason=type(error).__name__, then="look at the disk of DIASTOLE_HOME")
 
 
-async def _start(recorded: RecordedLog, bootstrap: str) -> None:
+async def _start(recorded: RecordedLog, broker: Broker) -> None:
     try:
         await recorded.start()
     except (KafkaError, OSError) as error:
         raise BrokerUnavailableError(
-            f"no Kafka broker answers at {bootstrap} ({type(error).__name__}); start one "
+            f"no Kafka broker answers at {broker} ({type(error).__name__}); start one "
             "(diastole services up) or set DIASTOLE_BROKER"
         ) from None

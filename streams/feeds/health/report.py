@@ -141,8 +141,8 @@ async def open_watch(
 
     has_news = asyncio.Event()
     async with (
-        open_follower(settings.broker, FEED_HEALTH, follow, _START_S),
-        open_producer(settings.broker, max_request_bytes=_REQUEST_BYTES, budget_s=_SEND_S) as producer,
+        open_follower(settings.kafka, FEED_HEALTH, follow, _START_S),
+        open_producer(settings.kafka, max_request_bytes=_REQUEST_BYTES, budget_s=_SEND_S) as producer,
     ):
         watch.on_news = has_news.set
         reporter = Reporter(watch, SourceGauges(registry), producer, codec, now)

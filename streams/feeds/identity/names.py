@@ -192,8 +192,8 @@ async def open_names(
         if table is not None:
             stack.enter_context(table)
         async with (
-            open_follower(settings.broker, PATIENT_LINK, enter, _START_S) as follower,
-            open_producer(settings.broker, max_request_bytes=_REQUEST_BYTES, budget_s=_TELL_S) as producer,
+            open_follower(settings.kafka, PATIENT_LINK, enter, _START_S) as follower,
+            open_producer(settings.kafka, max_request_bytes=_REQUEST_BYTES, budget_s=_TELL_S) as producer,
         ):
             yield Names(
                 pseudonyms=pseudonyms,

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from schemas.codec import Codec
 from schemas.invariants import MAX_NAME_CHARS, MAX_TEXT_CHARS
 from schemas.quarantine import EcgQuarantined, Piece
+from streams.access import Broker
 from streams.feeds.admission import Delivery
 from streams.feeds.publish import WITHIN_S
 from streams.feeds.quarantine.fold import State
@@ -50,7 +51,7 @@ class Keeper:
 
 @asynccontextmanager
 async def open_keeper(
-    bootstrap: str,
+    broker: Broker,
     codec: Codec,
     sealer: Sealer | None = None,
     now: UtcClock = utc_now,
@@ -58,7 +59,7 @@ async def open_keeper(
     within_s: float = WITHIN_S,
 ) -> AsyncIterator[Keeper]:
     """Connect a keeper; see :func:`streams.feeds.quarantine.opening.open_quarantine`."""
-    async with open_quarantine(bootstrap, codec, sealer, now, within_s=within_s) as store:
+    async with open_quarantine(broker, codec, sealer, now, within_s=within_s) as store:
         yield Keeper(store)
 
 

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from schemas.codec import Codec
+from streams.access import Broker, client_options
 from streams.feeds.producer import BrokerUnavailableError, open_producer
 from streams.feeds.publish import WITHIN_S
 from streams.feeds.quarantine.content import QuarantineContent
@@ -49,7 +50,7 @@ class QuarantineStore:
 
 @asynccontextmanager
 async def open_quarantine(
-    bootstrap: str,
+    broker: Broker,
     codec: Codec,
     sealer: Sealer | None = None,
     now: UtcClock = utc_now,
@@ -74,19 +75,19 @@ async def open_quarantine(
     """
     async with AsyncExitStack() as stack:
         producer = await stack.enter_async_context(
-            open_producer(bootstrap, max_request_bytes=_MAX_REQUEST_BYTES, budget_s=within_s)
+            open_producer(broker, max_request_bytes=_MAX_REQUEST_BYTES, budget_s=within_s)
         )
         sender = Sender(producer, within_s)
         try:
-            partitions = await partitions_of(bootstrap, ECG_QUARANTINE)
-            await partitions_of(bootstrap, ECG_QUARANTINE_CONTENT)
-            records = await stack.enter_async_context(_consumer(bootstrap))
-            pieces = await stack.enter_async_context(_consumer(bootstrap))
+            partitions = await partitions_of(broker, ECG_QUARANTINE)
+            await partitions_of(broker, ECG_QUARANTINE_CONTENT)
+            records = await stack.enter_async_context(_consumer(broker))
+            pieces = await stack.enter_async_context(_consumer(broker))
             records.assign(partitions)
             await records.seek_to_beginning(*partitions)
         except KafkaError as error:
             raise BrokerUnavailableError(
-                f"no Kafka broker answers at {bootstrap} ({type(error).__name__}); start one "
+                f"no Kafka broker answers at {broker} ({type(error).__name__}); start one "
                 "(diastole services up) or set DIASTOLE_BROKER"
             ) from error
         log = QuarantineLog(records, sender, codec, now, within_s)
@@ -107,9 +108,9 @@ def sealer_of(feed_settings: FeedSettings) -> Sealer | None:
 
 
 @asynccontextmanager
-async def _consumer(bootstrap: str) -> AsyncIterator[Any]:
+async def _consumer(broker: Broker) -> AsyncIterator[Any]:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **client_options(broker),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
