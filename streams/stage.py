@@ -81,6 +81,9 @@ class Stage(Generic[In]):
         after a crash it is called again from the state before.
     effect : callable or None
         Awaited with the results of a batch, dead ones left out, before its records are acknowledged.
+    beside : callable or None
+        Awaited beside the work, from the first batch until it is cancelled at the end: what the stage looks
+        after. It must not return, and what it raises ends the worker.
     start, stop : callable
         Awaited before the first and after the last batch: warming up, checking and closing what the stage
         needs. ``start`` may raise RetriableError (tried again) or ConfigurationError (the worker gives up).
@@ -93,6 +96,7 @@ class Stage(Generic[In]):
     work: Work | None = None
     decide: Decide | None = None
     effect: Effect | None = None
+    beside: Callable[[], Awaitable[None]] | None = None
     start: Callable[[], Awaitable[None]] = _nothing_to_do
     stop: Callable[[], Awaitable[None]] = _nothing_to_do
     scoring: Scoring = Scoring()
