@@ -1,138 +1,17 @@
 """Alerts through real ``deliver`` processes that are killed at each step: none is silently unanswered."""
 
 import asyncio
-import os
-import signal
-import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 
-from aiokafka import AIOKafkaProducer
+from care_site import HIGH, MEDIUM, crash, crashed, crashing_once, site_on, start
 from deliver_process import deliver_server, write_routes
-from notices import alert_of, closed_of
-from receivers import HttpReceiver, Reply, Request, receiving
+from notices import closed_of
+from receivers import Reply
 
 from ops.services import RunningBroker
-from ops.services.process import Server
-from ops.services.waiting import becomes_true
-from ops.topics import apply_topics
-from schemas.alert import AlertClosed, AlertRaised
-from schemas.audit import CareAction, CareVerb
-from schemas.codec import Codec
-from schemas.identity import action_id
-from schemas.registry import FileRegistry
-from streams.deliver.book import FollowedBook, open_case_book
-from streams.deliver.case import AlertCase
+from schemas.audit import CareVerb
 from streams.deliver.life import UNANSWERED, LifeState
-from streams.stage import utc_now
-from streams.topology import ECG_ALERT
-
-CODEC = Codec(FileRegistry())
-DEADLINE_S = 60.0
-MEDIUM, HIGH = 0.6, 0.9
-
-
-class Site:
-    """A site's Kafka, the receiver of its notices, and a book of the test's own."""
-
-    def __init__(self, bootstrap: str, receiver: HttpReceiver, book: FollowedBook) -> None:
-        self.bootstrap, self.receiver, self.book = bootstrap, receiver, book
-        self.raised: list[str] = []
-        self.answer: Callable[[Request], Reply | None] = lambda request: Reply()
-
-    def told(self) -> list[str]:
-        return [request.headers["idempotency-key"] for request in self.receiver.requests]
-
-    def case(self, alert_id: str) -> AlertCase:
-        return self.book.book.cases[alert_id]
-
-    def verbs(self, alert_id: str) -> Counter[CareVerb]:
-        case = self.book.book.cases.get(alert_id)
-        return Counter(act.verb for act in case.acts) if case is not None else Counter()
-
-    async def raise_alert(self, probability: float) -> str:
-        number = len(self.raised) + 1
-        alert_id = str(uuid.uuid4())
-        now = utc_now()
-        alert = alert_of(
-            number,
-            alert_id=alert_id,
-            patient_id=f"P{number}",
-            probability=probability,
-            probability_low=None,
-            probability_high=None,
-            acquired_at=now,
-        )
-        await self.write(alert)
-        self.raised.append(alert_id)
-        return alert_id
-
-    async def write(self, record: AlertRaised | AlertClosed) -> None:
-        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap) as producer:
-            await producer.send_and_wait(ECG_ALERT, CODEC.encode(record), key=record.patient_id.encode())
-
-    async def acknowledge(self, alert_id: str) -> None:
-        verb = CareVerb.ACKNOWLEDGED
-        await self.book.append(
-            CareAction(
-                action_id=action_id(verb=verb, alert_id=alert_id, actor="nurse"),
-                alert_id=alert_id,
-                verb=verb,
-                actor="nurse",
-                acted_at=utc_now(),
-                origin="inbox",
-            )
-        )
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something holds of the book or of what was received."""
-        assert await asyncio.to_thread(becomes_true, holds, DEADLINE_S), self.told()
-
-    async def until_delivered(self, alert_id: str) -> None:
-        await self.until(lambda: self.verbs(alert_id)[CareVerb.DELIVERED] > 0)
-
-
-@asynccontextmanager
-async def site_on(bootstrap: str) -> AsyncIterator[Site]:
-    await apply_topics(bootstrap, 4)
-    async with (
-        receiving(lambda request: site.answer(request)) as receiver,
-        open_case_book(bootstrap, CODEC, writer="test") as book,
-    ):
-        site = Site(bootstrap, receiver, book)
-        yield site
-
-
-async def start(server: Server) -> None:
-    await asyncio.to_thread(server.start)
-
-
-def crash(server: Server) -> None:
-    """SIGKILL, at this very moment."""
-    assert server.pid is not None
-    os.kill(server.pid, signal.SIGKILL)
-
-
-async def crashed(server: Server) -> None:
-    await asyncio.to_thread(server.kill)
-
-
-def crashing_once(server: Server, reply: Reply | None, place: str) -> Callable[[Request], Reply | None]:
-    """Kill the sender when a notice arrives there for the first time; ``reply`` may still reach the wire."""
-    has_crashed = False
-
-    def answer(request: Request) -> Reply | None:
-        nonlocal has_crashed
-        if has_crashed or not request.path.endswith(place):
-            return Reply()
-        has_crashed = True
-        crash(server)
-        return reply
-
-    return answer
 
 
 async def test_killed_at_each_step_no_alert_is_unanswered_and_none_is_told_twice_without_its_key(
@@ -160,8 +39,8 @@ async def test_killed_at_each_step_no_alert_is_unanswered_and_none_is_told_twice
             crash(one)
             await crashed(one)
             site.answer = crashing_once(one, Reply(), "/ward")
-            unnoted = await site.raise_alert(MEDIUM)
             await start(one)
+            unnoted = await site.raise_alert(MEDIUM)
             await site.until(lambda: f"{unnoted}:ward:0" in site.told())
             await crashed(one)
 
@@ -176,7 +55,7 @@ async def test_killed_at_each_step_no_alert_is_unanswered_and_none_is_told_twice
             site.answer = lambda request: Reply()
 
             # Two share the alerts; one is killed and the other takes over what it held.
-            await asyncio.gather(start(one), start(two))
+            await start(one, two)
             await site.until(lambda: ("senior", 1) in site.case(escalated).delivered)
             shared = [await site.raise_alert(MEDIUM) for _ in range(8)]
             await asyncio.gather(*map(site.until_delivered, shared))
@@ -199,22 +78,7 @@ async def test_killed_at_each_step_no_alert_is_unanswered_and_none_is_told_twice
             assert site.case(alert_id).state is LifeState.ACKNOWLEDGED
             levels = 2 if alert_id == escalated else 1
             assert site.verbs(alert_id)[CareVerb.DELIVERED] == levels
-        await assert_rebuilt(site)
-
-
-async def assert_rebuilt(site: Site) -> None:
-    """Read both topics again from their start: the same cases come of them."""
-    await site.book.catch_up()
-    async with open_case_book(site.bootstrap, CODEC, writer="again") as again:
-        assert {each: life(again, each) for each in again.book.cases} == {
-            each: life(site.book, each) for each in site.book.book.cases
-        }
-        assert again.alarms == site.book.alarms
-
-
-def life(book: FollowedBook, alert_id: str) -> tuple[LifeState, datetime, int, tuple[CareAction, ...]]:
-    case = book.book.cases[alert_id]
-    return case.state, case.raised_at, case.level, case.acts
+        await site.assert_rebuilt()
 
 
 async def test_the_ladder_climbs_until_somebody_answers_and_failing_channels_are_an_alarm(
@@ -245,6 +109,6 @@ async def test_the_ladder_climbs_until_somebody_answers_and_failing_channels_are
             await site.until_delivered(over)
             await site.write(closed_of(site.case(over).alert))
             await site.until(lambda: site.case(over).state not in UNANSWERED)
-            await assert_rebuilt(site)
+            await site.assert_rebuilt()
         twice = [key for key, n in Counter(site.told()).items() if n > 1]
         assert all(key.startswith(undelivered) for key in twice)
