@@ -1,12 +1,12 @@
 """``diastole identity``: the gateway's key, merges of patients, and the way back from pseudonyms."""
 
 import os
-import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from ops.cli.actor import user_of_this_process
 from ops.cli.console import out
 from ops.cli.setup import BrokerOption, prepared, run
 from schemas.errors import ConfigurationError
@@ -63,7 +63,7 @@ def merge(
     surviving one. Nothing that was written is rewritten. Example: diastole identity merge 4711 815
     """
     settings, feed_settings = prepared(broker=broker), load_feed_settings()
-    is_news = run(_merge(settings, feed_settings, prior, surviving, actor or _user()))
+    is_news = run(_merge(settings, feed_settings, prior, surviving, actor or user_of_this_process()))
     _say("linked" if is_news else "they were linked already; nothing was written")
 
 
@@ -78,7 +78,7 @@ def unmerge(
     ECGs that went to the surviving identifier meanwhile stay there.
     """
     settings, feed_settings = prepared(broker=broker), load_feed_settings()
-    is_news = run(_unmerge(settings, feed_settings, prior, actor or _user()))
+    is_news = run(_unmerge(settings, feed_settings, prior, actor or user_of_this_process()))
     _say("no longer linked" if is_news else "it was undone already; nothing was written")
 
 
@@ -111,7 +111,11 @@ def reveal(
     from streams.feeds.identity import revealing
 
     settings, feed_settings = prepared(), load_feed_settings()
-    typer.echo(revealing.reveal(pseudonym, settings, feed_settings, actor=actor or _user(), reason=reason))
+    typer.echo(
+        revealing.reveal(
+            pseudonym, settings, feed_settings, actor=actor or user_of_this_process(), reason=reason
+        )
+    )
 
 
 async def _merge(
@@ -140,14 +144,6 @@ async def _show(
     async with open_names(settings, feed_settings, build_codec(settings)) as names:
         pseudonym = patient if is_pseudonym(patient) else names.pseudonyms.of(patient)
         return pseudonym, names.survivor_of(pseudonym), names.family_of(pseudonym)
-
-
-def _user() -> str:
-    number = os.getuid()
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)  # a container's user without a name
 
 
 def _say(line: str) -> None:

@@ -16,9 +16,11 @@ from ops.cli import (
     bench,
     boards,
     bundle,
+    chaos,
     clean,
     deliver,
     demo,
+    dlq,
     explain,
     feed,
     feeds,
@@ -84,6 +86,8 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(boards.app, name="boards")
 app.add_typer(identity.app, name="identity")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(chaos.app, name="chaos")
+app.add_typer(dlq.app, name="dlq")
 
 
 def _print_version(wanted: bool) -> None:

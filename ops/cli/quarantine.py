@@ -2,7 +2,6 @@
 
 import json
 import os
-import pwd
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
+from ops.cli.actor import user_of_this_process
 from ops.cli.console import err, out
 from ops.cli.durations import parse_duration
 from ops.cli.setup import BrokerOption, prepared, run
@@ -202,7 +202,7 @@ async def _open_desk(
     from streams.feeds.quarantine.opening import open_quarantine, sealer_of
 
     sealer = sealer_of(feed_settings) if feed_settings is not None else None
-    async with open_quarantine(settings.broker, build_codec(settings), sealer) as store:
+    async with open_quarantine(settings.kafka, build_codec(settings), sealer) as store:
         yield QuarantineDesk(store.log, store.content, store.sealer, utc_now)
 
 
@@ -330,16 +330,7 @@ def _states(names: list[str] | None) -> frozenset[Any]:
 def _by(actor: str) -> "By":
     from streams.feeds.quarantine.acts import By
 
-    return By(actor=actor.strip() or _user(), origin=ORIGIN)
-
-
-def _user() -> str:
-    """Name the user of this process by its number, which unlike the environment it cannot choose."""
-    number = os.getuid()
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"uid {number}"
+    return By(actor=actor.strip() or user_of_this_process(), origin=ORIGIN)
 
 
 def _say(line: str) -> None:

@@ -1,0 +1,1 @@
+"""Dead letters as an operator works on them: found, explained, and published again as they came."""
