@@ -4,27 +4,23 @@ Each answer is given once Kafka has the act, and shows the state after it. A req
 ``Idempotency-Key`` is the same act.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from schemas.audit import CareAction, CareScope, CareVerb, Outcome
+from schemas.audit import CareScope, CareVerb, Outcome
 from streams.api.alert_lists import AlertId, case_of
 from streams.api.alert_views import AlertView, MuteView, alert_view, mute_view
 from streams.api.auth import Places, caller_of
 from streams.api.doors import Caller
-from streams.api.problems import DESCRIBED, not_found
-from streams.api.rules import Subject
+from streams.api.muting import MuteDesk
+from streams.api.problems import DESCRIBED, refusing
 from streams.api.services import Services
-from streams.api.tokens import Role
-from streams.deliver.act_rules import MAX_KEY_CHARS, MAX_REASON_CHARS, CareRefusedError, RejectReason
-from streams.deliver.acts import By, make_act, mute_subject, unmute_subject
+from streams.deliver.act_rules import MAX_KEY_CHARS, MAX_REASON_CHARS, RejectReason
+from streams.deliver.acts import By, make_act
 from streams.deliver.case import AlertCase
-from streams.deliver.mutes import Mute
-from streams.feeds.http.problems import ProblemError
 
 ORIGIN: Final = "api"
 
@@ -127,12 +123,11 @@ def act_routes(services: Services) -> APIRouter:
 def mute_routes(services: Services, places: Places) -> APIRouter:
     """Make the endpoints of quiet beyond one alert."""
     router = APIRouter(tags=["acts"], responses=_REFUSED)
+    desk = MuteDesk(services=services, places=places, origin=ORIGIN)
 
     async def shown(caller: Caller) -> MutesView:
-        now = services.now()
-        standing = [mute for mute in services.book.book.mutes.values() if mute.since <= now < mute.until]
-        theirs = [mute for mute in standing if await _may_see(caller, mute, places)]
-        return MutesView(as_of=now, mutes=[mute_view(mute) for mute in theirs])
+        standing = await desk.standing(caller)
+        return MutesView(as_of=services.now(), mutes=[mute_view(mute) for mute in standing])
 
     @router.get("/v1/mutes", summary="What is kept quiet now")
     async def mutes(caller: Asking) -> MutesView:
@@ -140,22 +135,8 @@ def mute_routes(services: Services, places: Places) -> APIRouter:
 
     @router.post("/v1/mutes", summary="Keep a patient, a ward or a site quiet")
     async def mute(body: MuteBody, caller: Asking, key: Key = "") -> MutesView:
-        scope = CareScope(body.scope)
-        await _require_theirs(caller, scope, body.subject, body.site_id, places)
-        by, now = By(actor=caller.name, origin=ORIGIN), services.now()
-        made = refusing(
-            lambda: mute_subject(
-                scope,
-                body.subject,
-                by,
-                now,
-                until=body.until,
-                text=body.text,
-                key=key,
-                site_id=body.site_id,
-            )
-        )
-        await services.book.append(made)
+        about = CareScope(body.scope), body.subject, body.site_id
+        await desk.mute(caller, about, body.until, body.text, key)
         return await shown(caller)
 
     @router.delete("/v1/mutes", summary="End such a quiet; alerts still open are sent then")
@@ -166,65 +147,11 @@ def mute_routes(services: Services, places: Places) -> APIRouter:
         site_id: Annotated[str, Query(max_length=256, description="Of a ward: as it was asked for.")] = "",
         key: Key = "",
     ) -> MutesView:
-        await _require_theirs(caller, CareScope(scope), subject, site_id, places)
-        if (CareScope(scope), subject, site_id) not in services.book.book.mutes:
-            raise ProblemError(409, "NOT_MUTED", "this is not kept quiet; see GET /v1/mutes for what is")
-        by, now = By(actor=caller.name, origin=ORIGIN), services.now()
-        made = refusing(lambda: unmute_subject(CareScope(scope), subject, by, now, key=key, site_id=site_id))
-        await services.book.append(made)
+        await desk.unmute(caller, (CareScope(scope), subject, site_id), key)
         return await shown(caller)
 
     return router
 
 
-def refusing(make: Callable[[], CareAction]) -> CareAction:
-    """Make an act, or say over HTTP why not.
-
-    Raises
-    ------
-    ProblemError
-        409 when the alert is not in a state for it, 422 when something is missing or out of bounds.
-    """
-    try:
-        return make()
-    except CareRefusedError as error:
-        code = error.refusal.value.upper().replace("-", "_")
-        raise ProblemError(409 if error.is_conflict else 422, code, str(error)) from None
-
-
 def _after(services: Services, case: AlertCase) -> AlertCase:
     return services.book.book.cases.get(case.alert.alert_id, case)
-
-
-async def _may_see(caller: Caller, mute: Mute, places: Places) -> bool:
-    if mute.scope is CareScope.SITE:
-        return caller.token.sees_site(mute.subject)
-    if mute.site_id and not caller.token.sees_site(mute.site_id):
-        return False
-    if not caller.token.is_scoped:
-        return True
-    subject = Subject.PATIENT if mute.scope is CareScope.PATIENT else Subject.WARD
-    return await places.may_see(caller.token, subject, mute.subject)
-
-
-async def _require_theirs(
-    caller: Caller, scope: CareScope, subject: str, site_id: str, places: Places
-) -> None:
-    """Refuse quiet for what is not the caller's: it would silence alerts that others wait for."""
-    token = caller.token
-    if scope is CareScope.SITE and not token.may(Role.ADMIN):
-        raise ProblemError(403, "FORBIDDEN", f"a whole site is kept quiet by the role {Role.ADMIN} alone")
-    if scope is CareScope.WARD and token.sites and not site_id:
-        # Another site may have a ward of the same name.
-        raise ProblemError(403, "FORBIDDEN", "a token of some sites says of which one the ward is: site_id")
-    if site_id and not token.sees_site(site_id):
-        raise not_found("ward")
-    if scope is CareScope.SITE:
-        is_theirs = token.sees_site(subject) and not token.wards
-    elif not token.is_scoped:
-        is_theirs = True
-    else:
-        about = Subject.PATIENT if scope is CareScope.PATIENT else Subject.WARD
-        is_theirs = await places.may_see(token, about, subject)
-    if not is_theirs:
-        raise not_found(scope.lower())

@@ -149,7 +149,7 @@ class Guard:
         log.info("request_refused", route=matched.rule.path if matched else "", status=error.status)
         if matched is not None and _is_for_a_person(request, matched.rule):
             if error.status == 401:
-                return _to_sign_in(request)
+                return _to_sign_in(request, matched.rule)
             if self._refuse_people is not None:
                 return self._refuse_people(request, error.status, error.detail)
         answer = told(error.status, error.code, error.detail)
@@ -169,10 +169,20 @@ def _is_for_a_person(request: Request, rule: Rule) -> bool:
     return rule.is_page and "text/html" in request.headers.get("accept", "")
 
 
-def _to_sign_in(request: Request) -> Response:
+def _to_sign_in(request: Request, rule: Rule) -> Response:
     if request.method in SAFE_METHODS and request.headers.get("sec-fetch-site") == "cross-site":
         return HTMLResponse(_ONCE_MORE)
-    return RedirectResponse(f"/login?next={quote(request.url.path)}", status_code=303)
+    then = _then(request, rule)
+    return RedirectResponse(f"/login?next={quote(then)}" if then else "/login", status_code=303)
+
+
+def _then(request: Request, rule: Rule) -> str:
+    """Where to go on after signing in; empty where its address would hold a patient's name."""
+    if rule.subject is Subject.PATIENT:
+        return ""
+    if request.method in SAFE_METHODS:
+        return str(request.url.path)
+    return request.url.path.rpartition("/")[0] if rule.subject is Subject.ALERT else ""
 
 
 async def _body(request: Request) -> bytes:

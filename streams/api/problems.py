@@ -3,6 +3,7 @@
 Texts never repeat what was asked for: it may be a patient's identifier.
 """
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -13,7 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from schemas.audit import CareAction
 from schemas.errors import PoisonError, RetriableError
+from streams.deliver.act_rules import CareRefusedError
 from streams.feeds.http.problems import ProblemError, problem
 
 _TITLES: Final = {
@@ -60,6 +63,21 @@ def told(status: int, code: str, detail: str) -> Response:
 def not_found(what: str = "this") -> ProblemError:
     """Refuse as if there were nothing: the same for what is not there and what must not be seen."""
     return ProblemError(404, "NOT_FOUND", f"there is no {what}, or it lies outside your wards and sites")
+
+
+def refusing(make: Callable[[], CareAction]) -> CareAction:
+    """Make an act, or say over HTTP why not.
+
+    Raises
+    ------
+    ProblemError
+        409 when the alert is not in a state for it, 422 when something is missing or out of bounds.
+    """
+    try:
+        return make()
+    except CareRefusedError as error:
+        code = error.refusal.value.upper().replace("-", "_")
+        raise ProblemError(409 if error.is_conflict else 422, code, str(error)) from None
 
 
 def answer_errors(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""Where patients lie now, for alerts whose patient was moved since; asked of the ward lists, and not for long.
+"""Where patients lie now, for alerts whose patient was moved since; asked of the ward lists, not for long.
 
 An alert must be seen when Redis is away, too: then nothing is known of moves, and it is its own ward's.
 """

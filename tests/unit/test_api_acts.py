@@ -165,3 +165,13 @@ async def test_quiet_shows_on_alerts_is_seen_by_its_own_and_can_be_ended(place: 
         assert (ended.status_code, ended.json()["mutes"]) == (200, [])
         assert (await client.delete("/v1/mutes", params=which)).status_code == 409
         assert (await client.get(PATH)).json()["is_muted"] is False
+
+
+async def test_whoever_reads_what_is_quiet_is_noted_as_looking_at_its_patients(place: Hospital) -> None:
+    await mute(place, "PATIENT", PATIENT, "clinician")
+    await mute(place, "WARD", "W1", "clinician")
+    place.looks.patients.clear()
+    for holder in ("w1-viewer", "w2-clinician"):
+        async with place.client(holder) as client:
+            await client.get("/v1/mutes")
+    assert place.looks.patients == [("w1-viewer", PATIENT)]

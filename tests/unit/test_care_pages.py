@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from alert_cases import RAISED_AT, act, alert, closed
+from care_api import ALERT, OLD_NAME, PATIENT
+from care_api import hospital as small_hospital
 from care_server import Hospital, build
 
 from schemas.audit import CareVerb
@@ -23,6 +26,9 @@ HTML = {"Accept": "text/html"}
 #: What a page would need an open content policy or somebody else's server for; names of XML are no address.
 OF_ITS_OWN = re.compile(r"<style|style=|<script(?! src=)|\son\w+=|https?://(?!www\.w3\.org)")
 V = CareVerb
+
+#: Of an ECG of the same patient, under the name before a merge.
+EARLIER = ALERT.acquired_at - timedelta(hours=3)
 
 
 def case(*verbs: CareVerb, is_closed: bool = False) -> AlertCase:
@@ -102,6 +108,39 @@ async def test_whoever_is_not_signed_in_is_led_to_the_login(client: httpx.AsyncC
     assert answer.status_code == 303
     assert answer.headers["location"] == "/login?next=/feeds"
     assert (await client.get("/login")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "next_"),
+    [
+        ("/patients/SIM-007001", "/login"),  # addresses are kept by browsers and proxies
+        ("/patients/SIM%2F7?span=all", "/login"),
+        ("/alerts/7", "/login?next=/alerts/7"),
+        ("/wards/CCU", "/login?next=/wards/CCU"),
+    ],
+)
+async def test_no_address_of_the_login_holds_a_patients_name(
+    client: httpx.AsyncClient, asked: str, next_: str
+) -> None:
+    assert (await client.get(asked)).headers["location"] == next_
+
+
+async def test_an_answer_sent_without_a_session_leads_back_to_its_alert(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/alerts/7/answer", data={}, headers={"Origin": "http://care.example"})
+    assert answer.headers["location"] == "/login?next=/alerts/7"
+
+
+async def test_a_trend_marks_the_alerts_of_merged_identifiers(tmp_path: Path) -> None:
+    place = small_hospital(tmp_path)
+    place.book.take(
+        replace(ALERT, alert_id=ALERT.alert_id[:-1] + "0", patient_id=OLD_NAME, acquired_at=EARLIER)
+    )
+    for path in (f"/alerts/{ALERT.alert_id}", f"/patients/{PATIENT}"):
+        async with place.client("viewer", headers=HTML) as asking:
+            (trend, *_) = re.findall(
+                r"<svg.*?</svg>", (await asking.get(path)).text.split("trend-wide", 1)[1], re.DOTALL
+            )
+        assert trend.count('class="alert-mark"') == 2, path
 
 
 async def test_a_wrong_token_opens_nothing(client: httpx.AsyncClient) -> None:

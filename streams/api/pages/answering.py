@@ -7,8 +7,8 @@ from typing import Annotated, Final
 from fastapi import Form
 
 from schemas.audit import CareAction, CareVerb, Outcome
-from streams.api.acts import refusing
 from streams.api.doors import Caller
+from streams.api.problems import refusing
 from streams.api.services import Services
 from streams.api.wording import VERBS
 from streams.deliver.act_rules import MAX_MUTE, MAX_REASON_CHARS
