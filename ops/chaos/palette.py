@@ -1,7 +1,7 @@
 """The waveforms that chaos campaigns are played with, each with what the bundle says of it alone.
 
-Every waveform is measured once, one at a time, in this process: what comes out of the running system, where it
-is scored among others by whatever worker, must be the same. Nothing of ``streams`` has a part in it.
+Every waveform is measured once, one at a time, in this process: what comes out of the running system, where
+it is scored among others by whatever worker, must be the same. Nothing of ``streams`` has a part in it.
 
 ::
 

@@ -1,0 +1,81 @@
+"""Results of seeds: one JSON line each, so that a campaign goes on where it was interrupted."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+#: Seeds that once failed: each is played again by the short campaign of the tests.
+REGRESSION_SEEDS: Final = Path(__file__).parent / "regression_seeds.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedResult:
+    """What became of one seed.
+
+    Attributes
+    ----------
+    ecgs, faults : int
+        Sizes it was played with: another size is another play.
+    injected : tuple of dict
+        Kind, what it did, when and how long, of each fault.
+    kept_in : str
+        Folder with logs and differences of a seed that failed.
+    restarts : int
+        How often the supervisor or a fault started a worker again.
+    """
+
+    seed: int
+    ecgs: int
+    faults: int
+    holds: bool
+    seconds: float
+    published_s: float
+    injected: tuple[dict[str, Any], ...] = ()
+    totals: dict[str, int] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
+    invented: tuple[str, ...] = ()
+    contradictory: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    was_rebuilt: bool = False
+    restarts: int = 0
+    kept_in: str = ""
+
+    @property
+    def identity(self) -> tuple[int, int, int]:
+        """Which play it is."""
+        return self.seed, self.ecgs, self.faults
+
+
+def append_result(path: Path, result: SeedResult) -> None:
+    """Add a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(asdict(result)) + "\n")
+
+
+def read_results(path: Path) -> list[SeedResult]:
+    """Read all lines; of a play that was repeated the last one. A line cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    results: dict[tuple[int, int, int], SeedResult] = {}
+    for row in _rows(path.read_text(encoding="utf-8").splitlines()):
+        fields: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in row.items()}
+        result = SeedResult(**fields)
+        results[result.identity] = result
+    return list(results.values())
+
+
+def regression_seeds(path: Path = REGRESSION_SEEDS) -> list[int]:
+    """Seeds that once failed."""
+    seeds: list[int] = json.loads(path.read_text(encoding="utf-8"))
+    return seeds
+
+
+def _rows(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue

@@ -1,0 +1,76 @@
+"""``diastole chaos``: break everything on purpose, and see whether an alert is lost or invented."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ops.cli.console import err, out
+from ops.cli.setup import prepared, run
+from streams.logs import configure_logs
+
+app = typer.Typer(
+    help="Break workers, Kafka, Redis and the network while ECGs flow, and judge what comes out.",
+    no_args_is_help=True,
+)
+
+ResultsOption = Annotated[
+    Path | None,
+    typer.Option("--results", help="One JSON line a seed; default chaos/results.jsonl in DIASTOLE_HOME."),
+]
+
+
+@app.command("run")
+def run_seeds(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 60,
+    first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 1,
+    ecgs: Annotated[
+        int, typer.Option(min=1, help="Distinct ECGs a seed; repeats and poison come on top.")
+    ] = 2000,
+    faults: Annotated[int, typer.Option(min=0, help="Faults a seed.")] = 5,
+    kinds: Annotated[str, typer.Option(help="Kinds of fault, separated by commas; all by default.")] = "",
+    rate: Annotated[float, typer.Option(min=1.0, help="Arrivals a second.")] = 60.0,
+    patience: Annotated[float, typer.Option(min=10.0, help="Longest wait for the last commit, s.")] = 300.0,
+    results: ResultsOption = None,
+) -> None:
+    """Play seeds on Apache Kafka and Redis with two workers of each stage, and judge each.
+
+    Goes on where it was interrupted: seeds that held are not played again. Exit code 1 when one does not.
+
+    Example: diastole chaos run --seeds 60 --ecgs 2000 --faults 5
+    """
+    # Imported here: torch and Kafka's client take seconds, and most commands do without.
+    from ops.chaos.campaign import Campaign, run_campaign
+
+    settings = prepared()
+    configure_logs(settings.log_format, "warning")  # what matters is said on the console
+    home = settings.home.resolve()
+    campaign = Campaign(
+        home=home,
+        seeds=range(first_seed, first_seed + seeds),
+        results=results or home / "chaos" / "results.jsonl",
+        ecgs=ecgs,
+        faults=faults,
+        kinds=tuple(kind.strip() for kind in kinds.split(",") if kind.strip()),
+        rate_per_s=rate,
+        patience_s=patience,
+    )
+    played = run(run_campaign(campaign, lambda said: out().print(said, markup=False, soft_wrap=True)))
+    report(results)
+    if not all(result.holds for result in played):
+        raise typer.Exit(code=1)
+
+
+@app.command("report")
+def report(results: ResultsOption = None) -> None:
+    """Print what was played so far: faults survived by kind, alerts lost, invented and contradictory."""
+    from ops.chaos.report import report_tables
+    from ops.chaos.results import read_results
+
+    path = results or prepared().home.resolve() / "chaos" / "results.jsonl"
+    found = read_results(path)
+    if not found:
+        err().print(f"no results in {path}; play some: diastole chaos run", markup=False, soft_wrap=True)
+        raise typer.Exit(code=1)
+    for table in report_tables(found):
+        out().print(table)
