@@ -5,6 +5,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -12,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from ops.services import RunningBroker
+from ops.topic_diff import compare_topics, found_topics
 from ops.topics import (
     BrokerUnreachableError,
     TopicError,
@@ -155,3 +157,28 @@ async def test_a_refused_topic_is_named_with_the_reason(apache_broker: RunningBr
             await create_topics(admin, [too_many])
     finally:
         await admin.close()
+
+
+async def test_settings_that_differ_are_set_right_and_what_a_site_set_stays(
+    own_apache_broker: RunningBroker,
+) -> None:
+    (spec,) = (each for each in topic_specs(2) if each.name == ECG_RISK)
+    theirs = {**spec.configuration, "retention.ms": "5000", "segment.bytes": "2000000"}
+    admin = AIOKafkaAdminClient(bootstrap_servers=own_apache_broker.bootstrap)
+    await admin.start()
+    try:
+        await create_topics(admin, [replace(spec, configuration=theirs)])
+        (before,) = await compare_topics(own_apache_broker.bootstrap, [spec], alter=True)
+        assert before.says == "ecg.risk.v1: retention.ms is 5000, should be -1"
+        async with asyncio.timeout(30):
+            while await compare_topics(own_apache_broker.bootstrap, [spec], alter=False):
+                pass  # a broker hears of it a moment after the controller
+        after = (await found_topics(admin, [ECG_RISK]))[ECG_RISK].configuration
+        assert (after["retention.ms"], after["segment.bytes"]) == ("-1", "2000000")
+    finally:
+        await admin.close()
+
+
+async def test_topics_just_applied_are_as_they_should_be(broker: RunningBroker) -> None:
+    await apply_topics(broker.bootstrap, partitions=4)
+    assert await compare_topics(broker.bootstrap, topic_specs(4), alter=False) == ()
