@@ -1,6 +1,7 @@
 """Kafka's request to alter single settings of a topic (KIP-339), which ``aiokafka`` does not have yet.
 
-The client is not typed, so neither are the classes made from its own. Its ``alter_configs`` replaces all settings of a topic at once, and would reset what a site set by itself.
+Its ``alter_configs`` replaces all settings of a topic at once, and would reset what a site set by itself.
+The client is not typed, so neither are the classes made from its own.
 """
 
 from typing import Final
