@@ -20,6 +20,12 @@ from streams.topology import LINK_ROUTE, ROUTES, SILENT_ROUTE, WAVEFORM_ROUTE, r
 
 log = structlog.get_logger()
 
+#: What watches the stages, beside them.
+WATCH: Final = "watch"
+
+_LOOPBACK: Final = "127.0.0.1"
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, not listened on
+
 #: Exit codes: a supervisor restarts after FAILED, not after MISCONFIGURED.
 STOPPED: Final = 0
 FAILED: Final = 1
@@ -31,7 +37,8 @@ def run_worker(stages: Sequence[str], settings: Settings) -> int:
 
     Several stages run as one process each and are restarted when they fail: two stages in one interpreter
     would share its lock, and a stage that dies must not take the others along. With a fixed
-    ``metrics_port`` the first stage answers there and each further one a port higher.
+    ``metrics_port`` the first stage answers there and each further one a port higher; with "all", the watch,
+    which knows these ports, after the last of them.
 
     Parameters
     ----------
@@ -42,7 +49,10 @@ def run_worker(stages: Sequence[str], settings: Settings) -> int:
     names = all_stages(settings) if tuple(stages) == ("all",) else tuple(dict.fromkeys(stages))
     if len(names) == 1:
         return run_stage(names[0], settings)
-    return supervise({name: (name, _own_port(settings, i)) for i, name in enumerate(names)}, run_stage)
+    jobs = {name: (name, _own_port(settings, i)) for i, name in enumerate(names)}
+    if tuple(stages) == ("all",):
+        jobs[WATCH] = (WATCH, _told_of(settings, names))
+    return supervise(jobs, run_stage)
 
 
 def all_stages(settings: Settings) -> tuple[str, ...]:
@@ -52,8 +62,13 @@ def all_stages(settings: Settings) -> tuple[str, ...]:
 
 
 def run_stage(name: str, settings: Settings) -> int:
-    """Run one stage in this process until SIGTERM or SIGINT; returns the exit code."""
+    """Run one stage, or the watch, in this process until SIGTERM or SIGINT; returns the exit code."""
     configure_logs(settings.log_format, settings.log_level)
+    if name == WATCH:
+        # Imported here: a worker has no need of it.
+        from streams.watch.running import run_watch
+
+        return exit_code_of(name, run_watch(settings))
     ending = Ending()
     return exit_code_of(name, _serve(name, settings, ending), ending)
 
@@ -108,6 +123,17 @@ def limit_threads(threads: int) -> None:
     """
     if threads:
         threadpool_limits(threads)
+
+
+def _told_of(settings: Settings, names: Sequence[str]) -> Settings:
+    """Tell the watch of these stages where each serves its health, as far as that is known."""
+    base = settings.metrics_port
+    if not base:
+        return settings
+    host = _LOOPBACK if settings.metrics_host in _EVERYWHERE else settings.metrics_host
+    ours = [f"{name}={host}:{base + place}" for place, name in enumerate(names)]
+    workers = ",".join(filter(None, [*ours, settings.watch_workers]))
+    return _own_port(settings, len(names)).model_copy(update={"watch_workers": workers})
 
 
 def _own_port(settings: Settings, place: int) -> Settings:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,16 +20,21 @@ START_WITHIN_S = 90.0
 
 
 class WorkerProcess:
-    """One worker process and everything it wrote; leaving the context kills what is left of it."""
+    """One worker process and everything it wrote; leaving the context kills what is left of it.
 
-    def __init__(self, stage: str, home: Path, **settings: object) -> None:
+    ``words`` name another command that says of its health what workers do; ``stage`` then names its log.
+    """
+
+    def __init__(
+        self, stage: str, home: Path, *, words: Sequence[str] | None = None, **settings: object
+    ) -> None:
         self.port = free_port()
         self._log = home / f"{stage}-{self.port}.log"
         given = {"home": home, "log_format": "json", "metrics_port": self.port, "device": "cpu", **settings}
         environment = {f"DIASTOLE_{name.upper()}": str(setting) for name, setting in given.items()}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ops.cli", "worker", stage],
+                [sys.executable, "-m", "ops.cli", *(words or ("worker", stage))],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **environment},
@@ -82,6 +88,10 @@ class WorkerProcess:
     def ends(self) -> int:
         """Wait for its end; return its exit code."""
         return self._process.wait(START_WITHIN_S)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal: SIGSTOP and SIGCONT, say."""
+        self._process.send_signal(number)
 
     def terminate(self) -> int:
         """Send SIGTERM and wait for its end; return its exit code."""

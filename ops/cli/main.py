@@ -38,6 +38,7 @@ from ops.cli import (
     token,
     topics,
     train,
+    watch,
     worker,
 )
 from ops.cli.console import err
@@ -64,6 +65,7 @@ app.command("publish")(publish.publish)
 app.command("simulate")(simulate.simulate)
 app.command("tail")(tail.tail)
 app.command("worker")(worker.worker)
+app.command("watch")(watch.watch)
 app.command("feeds")(feeds.feeds)
 app.command("deliver")(deliver.deliver)
 app.command("api")(api.api)
