@@ -3,6 +3,7 @@
 Ward W1 of site north has patient P-1 with an open alert; ward W2 has P-2; P-1 was P-0 before a merge.
 """
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -142,13 +143,25 @@ class FakeStore:
         return self.strips.get(ecg_id)
 
 
+def _set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class FakeLooks:
-    """Remembers who looked."""
+    """Remembers who looked; answers wait while they may not be written."""
 
     patients: list[tuple[str, str]] = field(default_factory=list)
     alerts: list[tuple[str, str]] = field(default_factory=list)
     wards: list[tuple[str, str]] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    may_write: asyncio.Event = field(default_factory=_set)
+
+    async def written(self) -> None:
+        self.asked.set()
+        await self.may_write.wait()
 
     def at_patient(self, actor: str, patient_id: str) -> None:
         self.patients.append((actor, patient_id))

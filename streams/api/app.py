@@ -89,7 +89,13 @@ def build_api(
     return Api(
         app=app,
         guarded=Guard(
-            app, doors=doors, places=places, metrics=counted, table=Table(RULES), refuse_people=refuse
+            app,
+            doors=doors,
+            places=places,
+            metrics=counted,
+            table=Table(RULES),
+            refuse_people=refuse,
+            before_answers=services.looks.written,
         ),
     )
 

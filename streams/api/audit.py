@@ -1,14 +1,24 @@
-"""Every look at a patient, an alert or a list of them is written to ``care.audit.v1``, behind the answer.
+"""Every look at a patient, an alert or a list of them is written to ``care.audit.v1``, before it is answered.
 
-A look is answered whether or not Kafka takes the note of it: care must not wait for bookkeeping. Notes wait
-in a bounded queue while Kafka is away and are written when it is back; what does not fit any more is lost,
-counted and said in the log. The same look within a minute is noted once: pages look again and again.
+::
+
+    Kafka takes it         acknowledged by Kafka, then answered: a killed process has answered no look that
+                           is not in the audit
+    Kafka takes longer     answered after ``patience_s``; from then on answers do not wait, until Kafka takes
+    than that, or is away  notes again: care must not wait for bookkeeping. Notes wait in memory, at most
+                           ``max_waiting``, and are written when Kafka is back
+    too many wait          the newest is lost, counted and said in the log
+    the process ends       told to: five seconds to write what waits, the rest is counted. Killed while Kafka
+                           is away: what waits is lost and nothing counts it
+
+The same look within a minute is noted once: pages look again and again.
 """
 
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -34,6 +44,13 @@ _MAX_REMEMBERED: Final = 10_000
 
 _PAUSE_S: Final = 2.0
 
+#: How long an answer waits for its note, s. Kafka acknowledges within 10 ms; a second is as long as an alert
+#: that must be seen within two may be held up.
+PATIENCE_S: Final = 1.0
+
+#: Notes written at once: one round trip for all that were made meanwhile.
+_MAX_AT_ONCE: Final = 100
+
 Append = Callable[[CareAction], Awaitable[None]]
 
 
@@ -46,6 +63,8 @@ class LookAudit:
         Writes one act to Kafka; raises RetriableError when it is not taken.
     pause_s : float
         Before a write that failed is tried again, s.
+    patience_s : float
+        Longest time :meth:`written` waits, s.
     """
 
     def __init__(
@@ -56,9 +75,11 @@ class LookAudit:
         *,
         max_waiting: int = MAX_WAITING,
         pause_s: float = _PAUSE_S,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._append, self._now, self._metrics = append, now, metrics
-        self._max_waiting, self._pause_s = max_waiting, pause_s
+        self._max_waiting, self._pause_s, self._patience_s = max_waiting, pause_s, patience_s
+        self._is_taken, self._n_noted, self._moved = True, 0, asyncio.Event()
         self._waiting: deque[CareAction] = deque()
         self._known: OrderedDict[str, None] = OrderedDict()
         self._is_losing = False
@@ -87,11 +108,19 @@ class LookAudit:
         while True:
             await self._told.wait()
             while self._waiting:
-                await self._write(self._waiting[0])
-                self._waiting.popleft()
-                self._metrics.audit_waiting.set(len(self._waiting))
+                await self._write_some()
             self._told.clear()
             self._idle.set()
+
+    async def written(self) -> None:
+        """Return when Kafka has all looks noted so far, or soon: not at all late while it takes none."""
+        n_noted = self._n_noted
+        try:
+            async with asyncio.timeout(self._patience_s):
+                while self._is_taken and self._n_noted - len(self._waiting) < n_noted:
+                    await self._moved.wait()
+        except TimeoutError:
+            self._away("NOT_IN_TIME")
 
     async def drain(self, budget_s: float) -> None:
         """Return when all is written, or the budget is spent; says how much was not."""
@@ -100,20 +129,42 @@ class LookAudit:
         except TimeoutError:
             self._lose(len(self._waiting))
 
-    async def _write(self, act: CareAction) -> None:
-        while True:
-            try:
-                await self._append(act)
-            except RetriableError as error:
-                log.warning("audit_waits", code=error.code, waiting=len(self._waiting))
-                await asyncio.sleep(self._pause_s)
-            except PoisonError as error:
-                log.error("audit_refused", code=error.code)
-                self._metrics.audit_lost.inc()
-                return
-            else:
-                self._is_losing = False
-                return
+    async def _write_some(self) -> None:
+        some = list(islice(self._waiting, _MAX_AT_ONCE))
+        taken = await asyncio.gather(*(self._write(act) for act in some))
+        for _ in some:
+            self._waiting.popleft()
+        left = [act for act, is_taken in zip(some, taken, strict=True) if not is_taken]
+        self._waiting.extendleft(reversed(left))
+        self._metrics.audit_waiting.set(len(self._waiting))
+        self._is_taken = not left
+        self._ring()
+        if left:
+            await asyncio.sleep(self._pause_s)
+
+    async def _write(self, act: CareAction) -> bool:
+        """Write one note; False when it is to be tried again."""
+        try:
+            await self._append(act)
+        except RetriableError as error:
+            self._away(error.code)
+            return False
+        except PoisonError as error:
+            log.error("audit_refused", code=error.code)
+            self._metrics.audit_lost.inc()
+            return True
+        self._is_losing = False
+        return True
+
+    def _away(self, code: str) -> None:
+        if self._is_taken:
+            log.warning("audit_waits", code=code, waiting=len(self._waiting))
+        self._is_taken = False
+        self._ring()
+
+    def _ring(self) -> None:
+        rung, self._moved = self._moved, asyncio.Event()
+        rung.set()
 
     def _note(self, actor: str, alert_id: str, scope: CareScope, subject: str) -> None:
         acted_at = self._now()
@@ -138,6 +189,7 @@ class LookAudit:
         if len(self._known) > _MAX_REMEMBERED:
             self._known.popitem(last=False)
         self._waiting.append(act)
+        self._n_noted += 1
         self._metrics.audit_waiting.set(len(self._waiting))
         self._idle.clear()
         self._told.set()

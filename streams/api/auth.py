@@ -37,6 +37,9 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 #: Tells a person, as a page, what went wrong and what to do next.
 RefusesPeople = Callable[[Request, int, str], Response]
 
+#: What must be done before an answer leaves.
+BeforeAnswers = Callable[[], Awaitable[None]]
+
 #: Of somebody who follows a link in a mail, the browser keeps a strict cookie back; from here it sends it.
 _ONCE_MORE: Final = (
     '<!doctype html><html lang="en"><meta http-equiv="refresh" content="0"><title>Diastole</title>'
@@ -59,6 +62,8 @@ class Guard:
         Tells where the subjects of requests belong.
     refuse_people : callable or None
         Makes pages of refusals for people; None answers them as programs are answered.
+    before_answers : callable or None
+        Waited for before the first byte of the application's answer: what it looked at is written by then.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Guard:
         metrics: ApiMetrics,
         table: Table | None = None,
         refuse_people: RefusesPeople | None = None,
+        before_answers: BeforeAnswers | None = None,
     ) -> None:
         self._app = app
         self._doors = doors
@@ -77,6 +83,7 @@ class Guard:
         self._metrics = metrics
         self._table = table or Table()
         self._refuse_people = refuse_people
+        self._before_answers = before_answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -117,7 +124,15 @@ class Guard:
             await told(503, error.code, str(error))(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, self._after_notes(send))
+
+    def _after_notes(self, send: Send) -> Send:
+        async def sent(message: Any) -> None:
+            if self._before_answers is not None and message["type"] == "http.response.start":
+                await self._before_answers()
+            await send(message)
+
+        return sent
 
     async def _admit(self, request: Request, matched: Matched, body: bytes) -> Caller | None:
         rule = matched.rule

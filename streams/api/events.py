@@ -133,6 +133,7 @@ async def stream(
         for change in sorted(newest.values(), key=lambda each: each.number):
             text = await _told(services, changes, caller, change)
             if text:
+                await services.looks.written()
                 yield text
 
 

@@ -85,6 +85,9 @@ class Looks(Protocol):
     def at_wards(self, actor: str, ward_ids: Iterable[str]) -> None:
         """Note a look at lists of wards' patients or alerts, likewise."""
 
+    async def written(self) -> None:
+        """Return when the audit has what was noted so far; soon as well when it cannot take it now."""
+
 
 class Explains(Protocol):
     """Finds what of an ECG an answer rests on: :class:`streams.api.salience.Salience`."""

@@ -1,12 +1,14 @@
-"""Looks in the audit: behind the answer, once a minute, kept while Kafka is away, lost only when counted."""
+"""Looks in the audit: before the answer, once a minute, kept while Kafka is away, lost only when counted."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
-from care_api import ALERT, NOW, PATIENT, Clock
+from care_api import ALERT, NOW, PATIENT, Clock, hospital
 from structlog.testing import capture_logs
 
 from schemas.audit import CareAction, CareScope, CareVerb
@@ -16,15 +18,30 @@ from streams.api.api_metrics import ApiMetrics
 from streams.api.audit import LookAudit
 from streams.feeds.producer import BrokerUnavailableError
 
+PATIENCE_S, DEADLINE_S = 0.05, 10.0
+
+
+def at_once(waiting: Coroutine[Any, Any, None]) -> bool:
+    """Whether there is nothing to wait for."""
+    try:
+        waiting.send(None)
+    except StopIteration:
+        return True
+    waiting.close()
+    return False
+
 
 class Log:
-    """Takes acts, or raises."""
+    """Takes acts, or raises, or keeps them waiting."""
 
     def __init__(self) -> None:
         self.acts: list[CareAction] = []
         self.trouble: Exception | None = None
+        self.serves = asyncio.Event()
+        self.serves.set()
 
     async def append(self, act: CareAction) -> None:
+        await self.serves.wait()
         if self.trouble is not None:
             raise self.trouble
         self.acts.append(act)
@@ -34,7 +51,12 @@ class Desk:
     def __init__(self, max_waiting: int = 100) -> None:
         self.log, self.clock, self.metrics = Log(), Clock(), ApiMetrics()
         self.audit = LookAudit(
-            self.log.append, self.clock, self.metrics, max_waiting=max_waiting, pause_s=0.01
+            self.log.append,
+            self.clock,
+            self.metrics,
+            max_waiting=max_waiting,
+            pause_s=0.01,
+            patience_s=PATIENCE_S,
         )
 
     @asynccontextmanager
@@ -125,3 +147,65 @@ async def test_a_look_that_cannot_be_written_does_not_hold_up_the_others(desk: D
         desk.audit.at_patient("doctor", PATIENT)
     assert [act.actor for act in desk.log.acts] == ["doctor"]
     assert desk.lost() == 1
+
+
+async def test_an_answer_waits_until_kafka_has_the_look(desk: Desk) -> None:
+    async with desk.running():
+        desk.log.serves.clear()
+        desk.audit.at_patient("nurse", PATIENT)
+        answering = asyncio.create_task(desk.audit.written())
+        await asyncio.sleep(0)
+        assert not answering.done()
+        desk.log.serves.set()
+        await answering
+        assert len(desk.log.acts) == 1
+
+
+async def test_nothing_is_waited_for_where_nobody_looked(desk: Desk) -> None:
+    desk.log.serves.clear()
+    assert at_once(desk.audit.written())
+
+
+async def test_care_does_not_wait_for_a_kafka_that_is_away_and_asks_once(desk: Desk) -> None:
+    desk.log.serves.clear()
+    async with desk.running():
+        desk.audit.at_patient("nurse", PATIENT)
+        async with asyncio.timeout(DEADLINE_S):
+            await desk.audit.written()
+        desk.audit.at_patient("doctor", PATIENT)
+        assert at_once(desk.audit.written())
+        assert desk.log.acts == []
+        desk.log.serves.set()
+    assert len(desk.log.acts) == 2
+    # Kafka takes them again, so answers wait again.
+    async with desk.running():
+        desk.audit.at_patient("third", PATIENT)
+        await desk.audit.written()
+        assert len(desk.log.acts) == 3
+
+
+async def test_a_kafka_that_refuses_is_not_waited_for_either(desk: Desk) -> None:
+    desk.log.trouble = BrokerUnavailableError("away")
+    async with desk.running():
+        desk.audit.at_patient("nurse", PATIENT)
+        await desk.audit.written()
+        desk.audit.at_patient("doctor", PATIENT)
+        assert at_once(desk.audit.written())
+        desk.log.trouble = None
+    assert len(desk.log.acts) == 2
+
+
+@pytest.mark.parametrize(
+    "path", [f"/v1/patients/{PATIENT}/latest", f"/v1/alerts/{ALERT.alert_id}", "/v1/alerts", "/"]
+)
+async def test_no_byte_of_an_answer_leaves_before_the_look_is_written(path: str, tmp_path: Path) -> None:
+    place = hospital(tmp_path)
+    place.looks.may_write.clear()
+    async with place.client("viewer", headers={"Accept": "text/html"} if path == "/" else {}) as client:
+        asked = asyncio.create_task(client.get(path))
+        async with asyncio.timeout(10):
+            await place.looks.asked.wait()
+        assert place.looks.patients + place.looks.alerts + place.looks.wards
+        assert not asked.done()
+        place.looks.may_write.set()
+        assert (await asked).status_code == 200
