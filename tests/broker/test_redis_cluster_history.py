@@ -105,6 +105,16 @@ async def test_each_patient_is_kept_on_the_node_that_owns_it(
             assert 0 < asked.dbsize() < 2 * len(PATIENTS)
 
 
+async def test_one_emptied_node_is_noticed(history: RedisHistory, nodes: list[Server]) -> None:
+    for node in nodes:
+        assert await history.marks.begin("worker")
+        assert await history.marks.finish("worker")
+        assert await history.marks.are_set()
+        with client(node) as asked:
+            asked.execute_command("FLUSHALL")
+        assert not await history.marks.are_set()
+
+
 async def test_a_slot_that_moves_to_another_node_is_followed(
     history: RedisHistory, nodes: list[Server]
 ) -> None:
