@@ -31,6 +31,11 @@ _KINDS: "Final[dict[BenchBroker, tuple[BrokerKind, ...]]]" = {
     BenchBroker.BOTH: ("embedded", "apache"),
 }
 
+#: Kafka's own minimum; ECGs two workers featurize in half a minute; a patient's points after a long stay.
+_SHORTEST_SESSION_S: Final = 6.0
+_SCALED_ECGS: Final = 3000
+_POINTS_PER_PATIENT: Final = 100
+
 
 def bench(
     broker: Annotated[BenchBroker, typer.Option(help="apache needs Java and Maven.")] = BenchBroker.EMBEDDED,
@@ -47,6 +52,16 @@ def bench(
         bool,
         typer.Option("--readers", help="Only the readers of feeds: ECGs a second and memory, by format."),
     ] = False,
+    recovery: Annotated[
+        bool,
+        typer.Option(
+            "--recovery",
+            help="Only coming back: a worker's death, a second worker, a million points. Half an hour.",
+        ),
+    ] = False,
+    points: Annotated[
+        int, typer.Option(min=10_000, help="With --recovery: points of the history, and alert states.")
+    ] = 1_000_000,
 ) -> None:
     """Measure ECGs a second and latencies, by stage; or one part alone.
 
@@ -59,6 +74,9 @@ def bench(
         return
     if readers:
         _bench_readers()
+        return
+    if recovery:
+        run(_bench_recovery(points))
         return
     # Imported here: drawing ECGs takes scipy, which other commands need not wait for.
     from ops.bench import BenchPlan, run_bench
@@ -94,6 +112,26 @@ def _bench_readers() -> None:
     with err().status("reading ECGs") as status:
         speeds = bench_readers(say=lambda name: status.update(f"reading {name}"))
     out().print(table_of(speeds))
+
+
+async def _bench_recovery(points: int) -> None:
+    from ops.bench import recovery, restart, scaling
+
+    settings = prepared()
+    configure_logs(settings.log_format, "warning")
+    home, codec = settings.home.resolve(), build_codec(settings)
+
+    def say(said: str) -> None:
+        err().print(said, markup=False)
+
+    # Each is shown as soon as it is known: the whole takes long.
+    restarts = []
+    for session_timeout_s in (settings.session_timeout_s, _SHORTEST_SESSION_S):
+        restarts += await restart.measure_restarts(home, codec, session_timeout_s, say)
+    out().print(restart.table_of(restarts))
+    out().print(scaling.table_of(await scaling.measure_scaling(home, codec, _SCALED_ECGS, say)))
+    plan = recovery.RecoveryPlan(points=points, patients=points // _POINTS_PER_PATIENT, states=points)
+    out().print(recovery.table_of(await recovery.measure_recovery(plan, home, codec, say)))
 
 
 def parse_rates(text: str) -> tuple[float, ...]:

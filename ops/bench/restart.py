@@ -1,0 +1,162 @@
+"""How long a stage is silent when its only worker dies: from SIGKILL to the next result committed."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from ops.bench.load import Load, draw_load
+from ops.services import start_broker, start_redis
+from ops.services.process import Server
+from ops.topics import apply_topics
+from ops.worker_processes import WORKER_ENVIRONMENT, running_workers
+from schemas.codec import Codec
+from streams.feeds.publish import EcgPublisher, open_publisher
+from streams.stage import utc_now
+from streams.topology import ROUTES, Route
+
+_PARTITIONS: Final = 4
+_RATE_PER_S: Final = 10.0
+_LOOK_S: Final = 0.1
+
+#: A worker that does not come back within this has not come back.
+_MOST_S: Final = 180.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """What one kill cost.
+
+    Attributes
+    ----------
+    ready_s : float
+        From the kill until the new process served again.
+    result_s : float
+        From the kill until the first result after it was committed; commits come every second.
+    """
+
+    stage: str
+    session_timeout_s: float
+    ready_s: float
+    result_s: float
+
+
+async def measure_restarts(home: Path, codec: Codec, session_timeout_s: float, say: Say) -> list[Restart]:
+    """Kill the only worker of each stage in turn while ECGs keep coming, and start it again at once."""
+    with ExitStack() as servers:
+        broker = servers.enter_context(start_broker("apache", home))
+        redis = servers.enter_context(start_redis(home))
+        await apply_topics(broker.bootstrap, _PARTITIONS)
+        environment = {
+            **WORKER_ENVIRONMENT,
+            "DIASTOLE_BROKER": broker.bootstrap,
+            "DIASTOLE_REDIS_URL": redis.url,
+            "DIASTOLE_HOME": str(home),
+            "DIASTOLE_SESSION_TIMEOUT_S": str(session_timeout_s),
+        }
+        say("starting the workers")
+        running = running_workers(tuple(ROUTES), home, environment)
+        workers = await asyncio.to_thread(servers.enter_context, running)
+        load = await asyncio.to_thread(draw_load, utc_now())
+        async with open_publisher(broker.bootstrap, codec) as publisher:
+            sending = asyncio.create_task(_send(publisher, load))
+            try:
+                return await _kill_each(broker.bootstrap, workers, session_timeout_s, say)
+            finally:
+                sending.cancel()
+
+
+async def _send(publisher: EcgPublisher, load: Load) -> None:
+    number = 0
+    while True:
+        await publisher.publish(load.ecg(number))
+        number += 1
+        await asyncio.sleep(1 / _RATE_PER_S)
+
+
+async def _kill_each(
+    bootstrap: str, workers: Mapping[str, Server], session_timeout_s: float, say: Say
+) -> list[Restart]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await admin.start()
+    await consumer.start()
+    restarts = []
+    try:
+        for stage, route in ROUTES.items():
+            await _until_moved(admin, route, await _committed(admin, route))
+            say(f"killing {stage}")
+            restarts.append(await _kill(admin, route, workers[stage], session_timeout_s))
+            await _until_caught_up(admin, consumer)
+    finally:
+        await consumer.stop()
+        await admin.close()
+    return restarts
+
+
+async def _kill(
+    admin: AIOKafkaAdminClient, route: Route, worker: Server, session_timeout_s: float
+) -> Restart:
+    await asyncio.to_thread(worker.kill)
+    begun_s, before = time.monotonic(), await _committed(admin, route)
+    starting = asyncio.create_task(asyncio.to_thread(worker.start))
+    starting.add_done_callback(lambda _: ready.append(time.monotonic() - begun_s))
+    ready: list[float] = []
+    await _until_moved(admin, route, before)
+    result_s = time.monotonic() - begun_s
+    await starting
+    return Restart(
+        stage=route.stage, session_timeout_s=session_timeout_s, ready_s=ready[0], result_s=result_s
+    )
+
+
+async def _committed(admin: AIOKafkaAdminClient, route: Route) -> int:
+    offsets = await admin.list_consumer_group_offsets(route.group)
+    return sum(int(each.offset) for each in offsets.values())
+
+
+async def _until_moved(admin: AIOKafkaAdminClient, route: Route, before: int) -> None:
+    async with asyncio.timeout(_MOST_S):
+        while await _committed(admin, route) <= before:  # noqa: ASYNC110  # a broker wakes nobody
+            await asyncio.sleep(_LOOK_S)
+
+
+async def _until_caught_up(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
+    """Return once no stage has more than two seconds' ECGs before it."""
+    async with asyncio.timeout(_MOST_S):
+        while await _most_behind(admin, consumer) > 2 * _RATE_PER_S:  # noqa: ASYNC110  # likewise
+            await asyncio.sleep(_LOOK_S)
+
+
+async def _most_behind(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> int:
+    behind = []
+    for route in ROUTES.values():
+        partitions = [TopicPartition(route.consumes, number) for number in range(_PARTITIONS)]
+        ends = await consumer.end_offsets(partitions)
+        behind.append(sum(ends.values()) - await _committed(admin, route))
+    return max(behind)
+
+
+def table_of(restarts: Sequence[Restart]) -> Table:
+    """Lay out how long each stage was silent."""
+    table = Table(
+        title="from SIGKILL of a stage's only worker", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column("stage")
+    for heading in ("session timeout, s", "serving again, s", "next result committed, s"):
+        table.add_column(heading, justify="right")
+    for each in restarts:
+        table.add_row(
+            each.stage, f"{each.session_timeout_s:g}", f"{each.ready_s:.1f}", f"{each.result_s:.1f}"
+        )
+    return table
