@@ -19,10 +19,13 @@ from schemas.patient_link import PatientLinked
 from schemas.quarantine import EcgQuarantined, QuarantineAct
 from schemas.recorded import EcgRecorded
 from schemas.risk import RiskAssessed
-from streams.access import Broker, client_options
-from streams.feeds.publish import BrokerUnavailableError
+from streams.access import Broker, client_options, kafka_access
+from streams.adapters.kafka_rights import require_rights
+from streams.adapters.kafka_trouble import told
+from streams.feeds.producer import no_broker
 from streams.kafka_time import instant_of
 from streams.message import Message
+from streams.rights import topic_right
 from streams.topology import (
     CARE_AUDIT,
     ECG_ALERT,
@@ -134,10 +137,7 @@ async def open_topic_reader(
         await _assign(consumer, partitions, from_beginning)
     except KafkaError as error:
         await consumer.stop()
-        raise BrokerUnavailableError(
-            f"no Kafka broker answers at {broker} ({type(error).__name__}); start one "
-            "(diastole services up) or set DIASTOLE_BROKER"
-        ) from error
+        raise await told(broker, no_broker(broker, error)) from error
     except ConfigurationError:
         await consumer.stop()
         raise
@@ -152,6 +152,7 @@ async def _partitions(broker: Broker, topics: Sequence[str]) -> list[TopicPartit
     admin = AIOKafkaAdminClient(**client_options(broker))
     try:
         await admin.start()
+        await require_rights(admin, kafka_access(broker), [topic_right(topic, "Read") for topic in topics])
         existing = set(await admin.list_topics())
         missing = [topic for topic in topics if topic not in existing]
         if missing:

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExists
 
 from schemas.errors import ConfigurationError, RetriableError
 from streams.access import Broker, client_options
+from streams.adapters.kafka_trouble import told
 from streams.topology import (
     CARE_AUDIT,
     COMPACTED_FEED_TOPICS,
@@ -168,7 +169,7 @@ async def apply_topics(broker: Broker, partitions: int, replication: int = 1) ->
         created = await create_topics(admin, [spec for spec in specs if spec.name not in found])
         await _until_named(admin, {spec.name for spec in specs})
     except KafkaConnectionError as error:
-        raise BrokerUnreachableError(f"no broker answers at {broker}") from error
+        raise await told(broker, BrokerUnreachableError(f"no broker answers at {broker}")) from error
     finally:
         await admin.close()
     return AppliedTopics(

@@ -61,6 +61,15 @@ class KafkaAccess:
         """Whether we say who we are by user and password."""
         return self.security in ("SASL_PLAINTEXT", "SASL_SSL")
 
+    @property
+    def principal(self) -> str:
+        """By what name Kafka's rules know us, unless it maps certificates to names of its own."""
+        if self.has_sasl:
+            return f"User:{self.user}"
+        if self.is_encrypted and self.cert_file is not None:
+            return f"User:{_subject(self.cert_file)}"
+        return "User:ANONYMOUS"
+
     def ssl_context(self) -> ssl.SSLContext | None:
         """Read the certificates anew, so that renewed ones serve the next connection; None without TLS.
 
@@ -133,8 +142,9 @@ class RedisAccess:
     password: SecretStr | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
-        """Address without the password that the URL may hold."""
-        return without_password(self.url)
+        """Host and port, or path, without the password that the URL may hold."""
+        _, _, place = without_password(self.url).partition("://")
+        return place if place.startswith("/") else place.partition("/")[0]
 
     @property
     def is_encrypted(self) -> bool:
@@ -198,6 +208,16 @@ def has_password(url: str) -> bool:
         return parts.password is not None or "password" in parse_qs(parts.query)
     except ValueError:
         return False
+
+
+def _subject(cert_file: Path) -> str:
+    # Imported here: only who is asked for a name of a certificate needs it.
+    from cryptography.x509 import load_pem_x509_certificate
+
+    try:
+        return load_pem_x509_certificate(cert_file.read_bytes()).subject.rfc4514_string()
+    except (OSError, ValueError):
+        return "(the certificate's subject)"
 
 
 def _trusting(ca_file: Path | None, name: str) -> ssl.SSLContext:

@@ -8,6 +8,7 @@ from typing import Any
 from schemas.errors import DiastoleError
 from streams.adapters.kafka_probe import KafkaProbe
 from streams.retry import GivenUpError, Retrying
+from streams.rights import route_rights
 from streams.stage import Stage
 from streams.topology import Route
 
@@ -65,7 +66,9 @@ async def _needs(
     named = (route.consumes, route.dead_letters, route.produces, route.remembers)
     topics = [topic for topic in named if topic is not None]
     steps: list[tuple[str, Callable[[], Awaitable[None]]]] = [
-        ("connect", partial(probe.require_topics, topics))
+        # First, since Kafka hides the topics on which we have no right at all.
+        ("connect", partial(probe.require_rights, route_rights(route))),
+        ("connect", partial(probe.require_topics, topics)),
     ]
     if route.remembers is not None:
         same = partial(probe.require_equal_partitions, route.remembers, beside=route.consumes)

@@ -13,6 +13,7 @@ from schemas.errors import RetriableError
 from schemas.patient_link import PatientLinked
 from schemas.risk import RiskAssessed
 from streams.access import Broker, client_options
+from streams.adapters.kafka_trouble import told
 from streams.bisection import run_bisecting
 from streams.history import HistoryStore
 from streams.history_encoding import encode_assessment
@@ -127,9 +128,8 @@ async def _rebuild(broker: Broker, topic: str, keeping: _Keeping, on_progress: P
         ends = await _seek_to_begin(consumer)
         return await _read_up_to(ends, consumer, keeping, on_progress)
     except KafkaError as error:
-        raise RebuildStalledError(
-            f"{topic} cannot be read from {broker} ({type(error).__name__}); check the broker and the topic"
-        ) from None
+        unread = f"{topic} cannot be read from {broker} ({type(error).__name__}); check broker and topic"
+        raise await told(broker, RebuildStalledError(unread)) from None
     finally:
         await consumer.stop()
 

@@ -22,7 +22,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, TwelveLeadECGWaveformStorage
 
 from schemas.identity import ecg_id
-from streams.feeds.recorded_log import partitions_of
+from streams.adapters.topic_partitions import partitions_of
 from streams.topology import ECG_RECORDED
 
 RATE_HZ: Final = 250

@@ -9,9 +9,10 @@ files in its own folder below the given root::
 """
 
 from ops.services.apache import ProxiedListener, has_apache_kafka
+from ops.services.apache_security import SecuredListeners
 from ops.services.broker import BrokerKind, RunningBroker, start_broker
 from ops.services.folders import clean_runs
-from ops.services.redis_server import RunningRedis, redis_binary, start_redis
+from ops.services.redis_server import RunningRedis, SecuredRedis, redis_binary, start_redis
 from ops.services.waiting import ServiceError
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "ProxiedListener",
     "RunningBroker",
     "RunningRedis",
+    "SecuredListeners",
+    "SecuredRedis",
     "ServiceError",
     "clean_runs",
     "has_apache_kafka",

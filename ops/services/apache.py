@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ops.services.apache_security import SecuredListeners
 from ops.services.folders import new_run_folder
 from ops.services.kafka_jars import KAFKA_FOLDER, kafka_classpath
 from ops.services.ports import LOOPBACK, free_port
@@ -30,11 +31,7 @@ _PROPERTIES: Final = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}{proxied}
-advertised.listeners=PLAINTEXT://{host}:{port}{advertised}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
 log.dirs={log_dir}
 # one node: nothing can be replicated
 offsets.topic.replication.factor=1
@@ -65,6 +62,13 @@ message.max.bytes=9437184
 replica.fetch.max.bytes=9437184
 """
 
+_PLAIN: Final = """\
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}{proxied}
+advertised.listeners=PLAINTEXT://{host}:{port}{advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxiedListener:
@@ -85,13 +89,17 @@ def has_apache_kafka() -> bool:
     return shutil.which("java") is not None and shutil.which("mvn") is not None
 
 
-def apache_command(root: Path, proxied: ProxiedListener | None = None) -> ServerCommand:
+def apache_command(
+    root: Path, proxied: ProxiedListener | None = None, secured: SecuredListeners | None = None
+) -> ServerCommand:
     """Fetch the jars if need be, format a data folder and describe the broker on it.
 
     Parameters
     ----------
     proxied : ProxiedListener or None
         A second listener beside the plain one, to be reached through a proxy.
+    secured : SecuredListeners or None
+        Listeners with TLS, users and rules in place of the plain one.
 
     Raises
     ------
@@ -102,38 +110,45 @@ def apache_command(root: Path, proxied: ProxiedListener | None = None) -> Server
         raise ServiceError("Apache Kafka needs java (17 or newer) and mvn on PATH; install both")
     classpath = kafka_classpath(root)
     folder, port = new_run_folder(root, "apache"), free_port()
-    properties = _write_properties(folder, port, proxied)
+    properties = _write_properties(folder, port, proxied, secured)
     java = ["java", *_JAVA_FLAGS, "-cp", classpath]
-    _format_storage(java, properties)
+    _format_storage(java, properties, [] if secured is None else secured.format_options())
     return ServerCommand(
         name="Apache Kafka",
         argv=[*java, "kafka.Kafka", str(properties)],
         folder=folder,
         port=port,
-        answers=broker_answers,
+        answers=broker_answers if secured is None else secured.answers,
         start_within_s=60.0,
         stop_within_s=20.0,
     )
 
 
-def _write_properties(folder: Path, port: int, proxied: ProxiedListener | None) -> Path:
-    properties = folder / "server.properties"
-    properties.write_text(
-        _PROPERTIES.format(
+def _write_properties(
+    folder: Path, port: int, proxied: ProxiedListener | None, secured: SecuredListeners | None
+) -> Path:
+    controller_port = free_port()
+    own = _PROPERTIES.format(
+        host=LOOPBACK, controller_port=controller_port, log_dir=folder / "data" / "kafka"
+    )
+    if secured is not None:
+        listeners = secured.properties(port, controller_port)
+    else:
+        listeners = _PLAIN.format(
             host=LOOPBACK,
             port=port,
-            controller_port=free_port(),
-            log_dir=folder / "data" / "kafka",
+            controller_port=controller_port,
             proxied="" if proxied is None else f",PROXIED://{LOOPBACK}:{proxied.port}",
             advertised="" if proxied is None else f",PROXIED://{LOOPBACK}:{proxied.advertised_port}",
         )
-    )
+    properties = folder / "server.properties"
+    properties.write_text(own + listeners)
     return properties
 
 
-def _format_storage(java: list[str], properties: Path) -> None:
+def _format_storage(java: list[str], properties: Path, options: list[str]) -> None:
     done = subprocess.run(
-        [*java, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)],
+        [*java, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties), *options],
         capture_output=True,
         text=True,
         check=False,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from ops.services.apache import ProxiedListener, apache_command
+from ops.services.apache_security import SecuredListeners
 from ops.services.embedded import embedded_command
 from ops.services.ports import LOOPBACK
 from ops.services.process import Server
@@ -21,7 +22,13 @@ class RunningBroker(Server):
         return f"{LOOPBACK}:{self.port}"
 
 
-def start_broker(kind: BrokerKind, root: Path, *, proxied: ProxiedListener | None = None) -> RunningBroker:
+def start_broker(
+    kind: BrokerKind,
+    root: Path,
+    *,
+    proxied: ProxiedListener | None = None,
+    secured: SecuredListeners | None = None,
+) -> RunningBroker:
     """Start a broker on a free port and wait until it serves.
 
     Parameters
@@ -32,6 +39,9 @@ def start_broker(kind: BrokerKind, root: Path, *, proxied: ProxiedListener | Non
         ``DIASTOLE_HOME``; the broker gets its own folder below it.
     proxied : ProxiedListener or None
         A second listener of Apache Kafka, to be reached through a proxy; the embedded broker has none.
+    secured : SecuredListeners or None
+        Listeners of Apache Kafka with TLS, users and rules in place of the plain one; the embedded broker has
+        none either.
 
     Raises
     ------
@@ -44,5 +54,5 @@ def start_broker(kind: BrokerKind, root: Path, *, proxied: ProxiedListener | Non
     ...     print(broker.bootstrap)
     127.0.0.1:24817
     """
-    command = embedded_command(root) if kind == "embedded" else apache_command(root, proxied)
+    command = embedded_command(root) if kind == "embedded" else apache_command(root, proxied, secured)
     return RunningBroker(command).start()

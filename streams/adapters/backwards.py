@@ -5,11 +5,12 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from schemas.errors import ConfigurationError, RetriableError
+from schemas.errors import RetriableError
 from streams.access import Broker, client_options
+from streams.adapters.kafka_trouble import told
+from streams.adapters.topic_partitions import partitions_of
 
 _FETCH_MS: Final = 1000
 #: Fetches in a row that may bring nothing although records are due: 30 s, some failovers' worth.
@@ -55,30 +56,16 @@ async def open_backwards(
         max_partition_fetch_bytes=4 * 2**20,
     )
     try:
-        partitions = await _partitions(broker, topic)
+        partitions = await partitions_of(broker, topic)
         await consumer.start()
         consumer.assign(partitions)
         async with aclosing(_windows(consumer, partitions, window_items)) as windows:
             yield windows
     except (KafkaError, OSError) as error:
-        raise TopicUnreadableError(
-            f"{topic} cannot be read from {broker} ({type(error).__name__}); check the broker"
-        ) from None
+        unread = f"{topic} cannot be read from {broker} ({type(error).__name__}); check the broker"
+        raise await told(broker, TopicUnreadableError(unread)) from None
     finally:
         await consumer.stop()
-
-
-async def _partitions(broker: Broker, topic: str) -> list[TopicPartition]:
-    """Ask by name only for what there is: asking a consumer's way makes the topic, with a wrong number."""
-    admin = AIOKafkaAdminClient(**client_options(broker))
-    try:
-        await admin.start()
-        if topic not in await admin.list_topics():
-            raise ConfigurationError(f"topic {topic} does not exist; run: diastole topics apply")
-        (described,) = await admin.describe_topics([topic])
-    finally:
-        await admin.close()
-    return [TopicPartition(topic, partition["partition"]) for partition in described["partitions"]]
 
 
 async def _windows(

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigurationError, RetriableError
 from streams.access import Broker, client_options
+from streams.adapters.kafka_trouble import told
+from streams.adapters.topic_partitions import partitions_of
 
 log = structlog.get_logger()
 
@@ -111,15 +112,14 @@ async def open_follower(
         **client_options(broker), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
     )
     try:
-        partitions = await _partitions(broker, topic)
+        partitions = await partitions_of(broker, topic)
         await consumer.start()
         consumer.assign(partitions)
         await _seek(consumer, partitions, since)
     except KafkaError as error:
         await consumer.stop()
-        raise TopicBehindError(
-            f"{topic} cannot be read from {broker} ({type(error).__name__}); check the broker"
-        ) from None
+        unread = f"{topic} cannot be read from {broker} ({type(error).__name__}); check the broker"
+        raise await told(broker, TopicBehindError(unread)) from None
     except ConfigurationError:
         await consumer.stop()
         raise
@@ -143,16 +143,3 @@ async def _seek(consumer: Any, partitions: list[TopicPartition], since: datetime
     begin_ms = max(0, int(since.timestamp() * 1000))
     for at, found in (await consumer.offsets_for_times(dict.fromkeys(partitions, begin_ms))).items():
         consumer.seek(at, ends[at] if found is None else found.offset)
-
-
-async def _partitions(broker: Broker, topic: str) -> list[TopicPartition]:
-    """Ask by name only for what there is: asking a consumer's way makes the topic, with a wrong number."""
-    admin = AIOKafkaAdminClient(**client_options(broker))
-    try:
-        await admin.start()
-        if topic not in await admin.list_topics():
-            raise ConfigurationError(f"topic {topic} does not exist; run: diastole topics apply")
-        (described,) = await admin.describe_topics([topic])
-    finally:
-        await admin.close()
-    return [TopicPartition(topic, partition["partition"]) for partition in described["partitions"]]

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import RetriableError
 from streams.access import Broker, client_options
+from streams.adapters.kafka_trouble import told
 
 log = structlog.get_logger()
 
@@ -85,9 +86,8 @@ async def open_membership(
             await consumer.start()
     except (KafkaError, TimeoutError) as error:
         await consumer.stop()
-        raise MembershipError(
-            f"the group {group} cannot be joined at {broker} ({type(error).__name__}); check the broker"
-        ) from None
+        alone = f"the group {group} cannot be joined at {broker} ({type(error).__name__}); check the broker"
+        raise await told(broker, MembershipError(alone)) from None
     staying = asyncio.create_task(_stay(consumer))
     try:
         yield

@@ -1,7 +1,7 @@
 """Looking at Kafka beside Faust: is it there, are the topics there, how far behind is the group."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from schemas.errors import ConfigurationError, RetriableError
-from streams.access import Broker, client_options
+from streams.access import Broker, client_options, kafka_access
+from streams.adapters.kafka_rights import require_rights
+from streams.adapters.kafka_trouble import told
+from streams.rights import KafkaRight
 
 _TIMEOUT_MS = 10_000
 _FETCH_MS = 200
@@ -59,6 +62,23 @@ class KafkaProbe:
         self._broker = broker
         self._group = group
         self._clients: _Clients | None = None
+
+    async def require_rights(self, rights: Sequence[KafkaRight]) -> None:
+        """Return when Kafka grants what this stage needs, or does not tell.
+
+        Raises
+        ------
+        BrokerUnreachableError
+        KafkaRefusesError
+            When Kafka does not let us in.
+        RightMissingError
+            Names each missing right and how it is granted.
+        """
+        try:
+            async with self._connected() as clients:
+                await require_rights(clients.admin, kafka_access(self._broker), rights)
+        except BrokerUnreachableError as error:
+            raise await told(self._broker, error) from None
 
     async def require_topics(self, topics: Iterable[str]) -> None:
         """Return when Kafka answers and knows all topics.

@@ -14,7 +14,7 @@ def tls_trouble(error: BaseException, prefix: str) -> str | None:
     prefix : str
         Of the settings, ``DIASTOLE_KAFKA`` or ``DIASTOLE_REDIS``.
     """
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             if cause.verify_code in _NAME_CODES:
                 return (
@@ -38,7 +38,8 @@ def tls_trouble(error: BaseException, prefix: str) -> str | None:
 _NAME_CODES = (62, 64)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Walk from an error through what it came of."""
     found: BaseException | None = error
     for _ in range(_SEEN):
         if found is None:

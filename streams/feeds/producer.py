@@ -21,6 +21,7 @@ from aiokafka.errors import (
 
 from schemas.errors import RetriableError
 from streams.access import Broker, client_options
+from streams.adapters.kafka_trouble import told
 
 log = structlog.get_logger()
 
@@ -54,6 +55,14 @@ class BrokerUnavailableError(RetriableError):
     """Kafka cannot be reached or did not acknowledge in time; sending the same again changes nothing."""
 
     code = "BROKER_UNAVAILABLE"
+
+
+def no_broker(broker: Broker, error: BaseException) -> BrokerUnavailableError:
+    """Say that nobody answers, and what helps."""
+    return BrokerUnavailableError(
+        f"no Kafka broker answers at {broker} ({type(error).__name__}); start one "
+        "(diastole services up) or set DIASTOLE_BROKER"
+    )
 
 
 class LastingProducer:
@@ -208,15 +217,14 @@ async def open_producer(
     ------
     BrokerUnavailableError
         When no broker answers.
+    KafkaRefusesError
+        When it does not let us in.
     """
     producer = LastingProducer(broker, max_request_bytes, budget_s, max_batch_bytes)
     try:
         await producer.connect()
     except KafkaError as error:
-        raise BrokerUnavailableError(
-            f"no Kafka broker answers at {broker} ({type(error).__name__}); start one "
-            "(diastole services up) or set DIASTOLE_BROKER"
-        ) from error
+        raise await told(broker, no_broker(broker, error)) from error
     try:
         yield producer
     finally:

@@ -12,13 +12,13 @@ from typing import Any, Final, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from schemas.codec import Codec
 from schemas.errors import ConfigurationError, DiastoleError, PoisonError, RetriableError
 from schemas.recorded import EcgRecorded
 from streams.access import Broker, client_options
+from streams.adapters.topic_partitions import partitions_of
 from streams.feeds.filing import digest_of
 from streams.feeds.pulse import Pulse
 from streams.feeds.repeat_notes import Key, ReadUpTo, RepeatNotes
@@ -96,7 +96,7 @@ class RecordedLog:
         ConfigurationError
             When there is no such topic.
         """
-        self._partitions = await partitions_of(self._broker, ECG_RECORDED)
+        self._partitions = await partitions_of(self._broker, ECG_RECORDED, _REQUEST_MS)
         await self._consumer.start()
         self._consumer.assign(self._partitions)
         await self._seek()
@@ -282,7 +282,7 @@ class RecordedLog:
     async def _look(self) -> None:
         self._notes.forget_before(int((self._now() - self._window).timestamp()))
         try:
-            partitions = await partitions_of(self._broker, ECG_RECORDED)
+            partitions = await partitions_of(self._broker, ECG_RECORDED, _REQUEST_MS)
         except (KafkaError, OSError, ConfigurationError):
             return
         if len(partitions) > len(self._partitions):
@@ -326,24 +326,3 @@ def key_of(ecg_id: str) -> Key:
         return uuid.UUID(ecg_id).bytes
     except ValueError:
         return b""
-
-
-async def partitions_of(broker: Broker, topic: str) -> list[TopicPartition]:
-    """Ask for the partitions of a topic by name only when it is there: asking would make it.
-
-    Raises
-    ------
-    KafkaError
-        When no broker answers.
-    ConfigurationError
-        When there is no such topic.
-    """
-    admin = AIOKafkaAdminClient(**client_options(broker), request_timeout_ms=_REQUEST_MS)
-    try:
-        await admin.start()
-        if topic not in await admin.list_topics():
-            raise ConfigurationError(f"topic {topic} does not exist; run: diastole topics apply")
-        (described,) = await admin.describe_topics([topic])
-    finally:
-        await admin.close()
-    return sorted(TopicPartition(topic, partition["partition"]) for partition in described["partitions"])

@@ -14,8 +14,9 @@ from aiokafka.errors import KafkaError
 from schemas.codec import Codec
 from schemas.errors import PoisonError, RetriableError
 from streams.access import Broker
+from streams.adapters.kafka_trouble import told
 from streams.feeds.filing import Filed, digest_of
-from streams.feeds.producer import BrokerUnavailableError
+from streams.feeds.producer import BrokerUnavailableError, no_broker
 from streams.feeds.recorded_log import CatchingUp, RecordedLog, key_of
 from streams.feeds.repeat_notes import Key, NotesUnusableError, RepeatNotes
 from streams.stage import UtcClock, utc_now
@@ -260,7 +261,4 @@ async def _start(recorded: RecordedLog, broker: Broker) -> None:
     try:
         await recorded.start()
     except (KafkaError, OSError) as error:
-        raise BrokerUnavailableError(
-            f"no Kafka broker answers at {broker} ({type(error).__name__}); start one "
-            "(diastole services up) or set DIASTOLE_BROKER"
-        ) from None
+        raise await told(broker, no_broker(broker, error)) from None

@@ -20,6 +20,7 @@ from schemas.codec import Codec
 from schemas.quarantine import QuarantineVerb
 from schemas.recorded import EcgRecorded
 from schemas.registry import FileRegistry
+from streams.adapters.topic_partitions import partitions_of
 from streams.feeds.gateway_assembly import open_gateway
 from streams.feeds.quarantine.acts import By, QuarantineDesk
 from streams.feeds.quarantine.finding import Wanted
@@ -27,7 +28,6 @@ from streams.feeds.quarantine.fold import State
 from streams.feeds.quarantine.keeper import open_keeper
 from streams.feeds.quarantine.opening import QuarantineStore, open_quarantine
 from streams.feeds.quarantine.packing import PIECE_BYTES, id_of
-from streams.feeds.recorded_log import partitions_of
 from streams.feeds.sealing import QUARANTINE, Sealer, Secret
 from streams.feeds.settings import FeedSettings
 from streams.settings import Settings

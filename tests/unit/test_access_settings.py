@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.errors import ConfigurationError
-from streams.access import RedisAccess, client_options, without_password
+from streams.access import KafkaAccess, RedisAccess, client_options, without_password
 from streams.settings import Settings, load_settings
 from tests.certificates import Authority, secret_file
 
@@ -167,6 +167,19 @@ def test_no_secret_shows(
     with_file = load_settings(redis_password_file=secret_file(tmp_path, SECRET))
     assert with_file.redis.client_options()["password"] == SECRET
     assert SECRET not in shown(with_file)
+
+
+def test_redis_is_named_as_people_know_it() -> None:
+    assert str(RedisAccess(url="redis://u:sesame@r:6379/0")) == "r:6379"
+    assert str(RedisAccess(url="unix:///run/redis.sock?password=sesame")) == "/run/redis.sock"
+    assert "sesame" not in str(RedisAccess(url="redis://u:sesame#@r:6379/0"))
+
+
+def test_the_principal_is_the_user_or_the_subject_of_the_certificate(authority: Authority) -> None:
+    assert KafkaAccess(bootstrap="k:1", security="SASL_SSL", user="infer").principal == "User:infer"
+    certificate = authority.issue("infer").cert_file
+    assert KafkaAccess(bootstrap="k:1", security="SSL", cert_file=certificate).principal == "User:CN=infer"
+    assert KafkaAccess(bootstrap="k:1").principal == "User:ANONYMOUS"
 
 
 def test_addresses_are_shown_without_what_they_hide() -> None:

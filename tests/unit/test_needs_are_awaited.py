@@ -19,6 +19,9 @@ class SlowProbe:
     def __init__(self) -> None:
         self.asked, self.answer = asyncio.Event(), asyncio.Event()
 
+    async def require_rights(self, rights: Any) -> None:
+        """Grant all."""
+
     async def require_topics(self, topics: Any) -> None:
         self.asked.set()
         await self.answer.wait()

@@ -10,14 +10,15 @@ from aiokafka.errors import KafkaError
 
 from schemas.codec import Codec
 from streams.access import Broker, client_options
-from streams.feeds.producer import BrokerUnavailableError, open_producer
+from streams.adapters.kafka_trouble import told
+from streams.adapters.topic_partitions import partitions_of
+from streams.feeds.producer import no_broker, open_producer
 from streams.feeds.publish import WITHIN_S
 from streams.feeds.quarantine.content import QuarantineContent
 from streams.feeds.quarantine.log import QuarantineLog
 from streams.feeds.quarantine.packing import PIECE_BYTES
 from streams.feeds.quarantine.ports import HoldsContent, KnowsEntries
 from streams.feeds.quarantine.sending import Sender
-from streams.feeds.recorded_log import partitions_of
 from streams.feeds.sealing import QUARANTINE, Sealer, Secret
 from streams.feeds.settings import FeedSettings
 from streams.stage import UtcClock, utc_now
@@ -79,17 +80,14 @@ async def open_quarantine(
         )
         sender = Sender(producer, within_s)
         try:
-            partitions = await partitions_of(broker, ECG_QUARANTINE)
-            await partitions_of(broker, ECG_QUARANTINE_CONTENT)
+            partitions = await partitions_of(broker, ECG_QUARANTINE, _REQUEST_MS)
+            await partitions_of(broker, ECG_QUARANTINE_CONTENT, _REQUEST_MS)
             records = await stack.enter_async_context(_consumer(broker))
             pieces = await stack.enter_async_context(_consumer(broker))
             records.assign(partitions)
             await records.seek_to_beginning(*partitions)
         except KafkaError as error:
-            raise BrokerUnavailableError(
-                f"no Kafka broker answers at {broker} ({type(error).__name__}); start one "
-                "(diastole services up) or set DIASTOLE_BROKER"
-            ) from error
+            raise await told(broker, no_broker(broker, error)) from error
         log = QuarantineLog(records, sender, codec, now, within_s)
         await log.catch_up()
         yield QuarantineStore(log=log, content=QuarantineContent(pieces, sender, sealer), sealer=sealer)
