@@ -1,12 +1,12 @@
-"""Grafana's alert rules: technical alarms for those who run Diastole. Patients' alerts never go this way."""
+"""The technical alarms as Grafana's alert rules, of its provisioning API."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ops.boards.board import digest
 from ops.boards.operations import UID as OPERATIONS
 from ops.boards.places import FOLDER_UID, METRICS, PROMETHEUS_UID
+from ops.boards.rules import RULES, Rule
 
 GROUP: Final = "diastole"
 
@@ -35,101 +35,6 @@ _OWN: Final = (
     "annotations",
     "labels",
     "isPaused",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """One technical alarm: fires where the expression is above a number for a while.
-
-    Attributes
-    ----------
-    lasts : str
-        How long it must hold, such as ``5m``.
-    summary, action : str
-        What is wrong, and what to do next; ``{{ .Labels.stage }}`` is filled in.
-    """
-
-    uid: str
-    title: str
-    expression: str
-    above: float
-    lasts: str
-    severity: str
-    summary: str
-    action: str
-
-
-def _gone(metric: str) -> str:
-    """Ask whether nobody reports a metric, or it says more than a minute."""
-    return f"absent({metric}) or (max({metric}) > 60)"
-
-
-#: All of them. Labels are written ``.Labels``: a dollar would be taken for a variable in a file.
-RULES: Final = (
-    Rule(
-        uid="diastole-feed-silent",
-        title="Feed silent",
-        expression="max by (feed, source, site) (diastole_feed_source_silent)",
-        above=0,
-        lasts="0s",
-        severity="medium",
-        summary="No ECG from {{ .Labels.source }} of {{ .Labels.site }} for longer than its rhythm allows",
-        action="See diastole feeds; check the cart, its network and the feed {{ .Labels.feed }}.",
-    ),
-    Rule(
-        uid="diastole-stage-behind",
-        title="Stage behind",
-        expression="sum by (stage) (diastole_lag_records)",
-        above=500,
-        lasts="5m",
-        severity="medium",
-        summary="{{ .Labels.stage }} has {{ .Values.A }} records waiting",
-        action="Start more workers of the stage, or see in its log what holds it up.",
-    ),
-    Rule(
-        uid="diastole-stage-stalled",
-        title="Stage stalled",
-        expression=(
-            "(time() - max by (stage) (diastole_last_done_timestamp_seconds)) "
-            "and on (stage) (sum by (stage) (diastole_lag_records) > 0)"
-        ),
-        above=120,
-        lasts="1m",
-        severity="high",
-        summary="{{ .Labels.stage }} has work and finished none for two minutes",
-        action="See its /healthz and log; it leaves and is started anew by its supervisor.",
-    ),
-    Rule(
-        uid="diastole-undelivered",
-        title="Undelivered alerts",
-        expression="sum(diastole_deliver_alarms)",
-        above=0,
-        lasts="0s",
-        severity="high",
-        summary="{{ .Values.A }} alerts reached nobody in time",
-        action="Telephone the ward; the inbox lists them. Then see the channels in the log of deliver.",
-    ),
-    Rule(
-        uid="diastole-deliver-down",
-        title="Delivery down",
-        expression=_gone("diastole_deliver_book_behind_seconds"),
-        above=0,
-        lasts="1m",
-        severity="high",
-        summary="No process delivers alerts, or it has not heard of Kafka for a minute",
-        action="Start diastole deliver, and check that Kafka answers. Until then alerts reach nobody.",
-    ),
-    Rule(
-        uid="diastole-api-down",
-        title="Read API down",
-        expression=_gone("diastole_api_book_behind_seconds"),
-        above=0,
-        lasts="1m",
-        severity="high",
-        summary="The read API and the inbox do not answer, or show what is over a minute old",
-        action="Start diastole api, and check that Kafka and Redis answer.",
-    ),
 )
 
 

@@ -12,6 +12,15 @@ UID: Final = "diastole-operations"
 _HALF: Final = COLUMNS // 2
 _QUARTER: Final = COLUMNS // 4
 
+#: Metrics that no board or rule asks for, and why; all others are asked for.
+NOT_SHOWN: Final = {
+    "diastole_records_out": "what ended is shown, as done, dead-lettered or not scored",
+    "diastole_in_flight_records": "a part of the waiting records",
+    "diastole_feed_in_flight_bytes": "follows the deliveries in flight",
+    "diastole_feed_source_deliveries": "diastole feeds shows it; boards show what the gateway ends",
+    "diastole_api_readers": "how many pages are open says nothing of how they are served",
+}
+
 _ALARM: Final = steps("text", (1, HIGH_COLOUR))
 _SOURCE: Final = "{{feed}} {{source}} {{site}}"
 
@@ -43,10 +52,10 @@ def _now() -> list[Panel]:
             thresholds=_ALARM,
         ),
         number(
-            "Alerts that reached nobody",
+            "Alerts not delivered to all",
             metric("sum(diastole_deliver_alarms)"),
             "none",
-            "Undelivered in time.",
+            "No channel of one of their routes took them in time; other routes may have.",
             thresholds=_ALARM,
         ),
         number(
@@ -204,6 +213,20 @@ def _feeds() -> list[tuple[Panel, ...]]:
                 "s",
             ),
         ),
+        (
+            lines(
+                "ECGs an hour of each source",
+                [metric(f"max by (feed, source, site) ({_source('per_hour')})", _SOURCE)],
+                "none",
+                "Mean of the last day.",
+            ),
+            lines(
+                "Deliveries not yet answered",
+                [metric("sum by (feed) (diastole_feed_in_flight)", "{{feed}}")],
+                "none",
+                "Growing means that Kafka, or reading, is slow.",
+            ),
+        ),
     ]
 
 
@@ -247,6 +270,25 @@ def _delivery() -> list[tuple[Panel, ...]]:
                     )
                 ],
                 "none",
+            ),
+        ),
+        (
+            lines(
+                "Time to hand a notice over, 99th percentile",
+                [
+                    metric(
+                        quantile(0.99, "diastole_notice_seconds", by="channel, outcome", window="1h"),
+                        "{{channel}} {{outcome}}",
+                    )
+                ],
+                "s",
+                "Of alerts, and that they are over.",
+            ),
+            lines(
+                "Records that cannot be read",
+                [metric("max by (topic) (diastole_deliver_unreadable_total)", "{{topic}}")],
+                "none",
+                "Met by delivery since it was started. Each may be an alert, or an answer, that nobody sees.",
             ),
         ),
     ]

@@ -1,7 +1,7 @@
 """What routes leave open: hours at which nobody is asked, and wards of which nobody is paged.
 
-A route without channels asks those who look at the inbox. That covers an alert, and is often meant; whoever pages
-one ward and lets all others fall to such a route is told so.
+A route without channels asks those who look at the inbox. That covers an alert, and is often meant; whoever
+pages one ward and lets all others fall to such a route is told so.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -105,15 +105,20 @@ def _unpaged(
 ) -> list[tuple[tuple[Priority, ...], Hours, float | None]]:
     found: dict[tuple[Hours, float | None], list[Priority]] = {}
     for severity in SEVERITIES:
-        of_severity = [each for each in paging if _is_asked(each, severity, routes)]
-        always = [each for each in of_severity if each.min_probability <= _lowest(severity, routes)]
-        never, unless_high = set(open_hours(of_severity)), set(open_hours(always))
-        least = min((each.min_probability for each in of_severity), default=None)
-        for hours in sorted(never, key=_by_since):
-            found.setdefault((hours, None), []).append(severity)
-        for hours in sorted(unless_high - never, key=_by_since):
-            found.setdefault((hours, least), []).append(severity)
+        asked = [each for each in paging if _is_asked(each, severity, routes)]
+        said: set[Hours] = set()
+        for below in (None, *_thresholds(asked, _lowest(severity, routes))):
+            spans = open_hours(each for each in asked if below is None or each.min_probability < below)
+            for hours in spans:
+                if hours not in said:
+                    found.setdefault((hours, below), []).append(severity)
+            said.update(spans)
     return [(tuple(severities), hours, below) for (hours, below), severities in found.items()]
+
+
+def _thresholds(asked: Iterable[Route], lowest: float) -> list[float]:
+    """Return the probabilities from which on more is paged, the highest first: it says the most."""
+    return sorted({each.min_probability for each in asked if each.min_probability > lowest}, reverse=True)
 
 
 def _is_asked(route: Route, severity: Priority, routes: Routes) -> bool:
@@ -156,7 +161,3 @@ def _place(kind: str, those: tuple[str, ...], given: Iterable[Sequence[str]]) ->
     if others:
         return f"of every {kind} other than {', '.join(others)}"
     return f"of every {kind}" if kind == "ward" else ""
-
-
-def _by_since(hours: Hours) -> time:
-    return hours.since

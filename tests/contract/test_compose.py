@@ -15,12 +15,7 @@ import pytest
 import yaml
 from command_line import assert_accepted
 
-from streams.api.api_metrics import ApiMetrics
-from streams.deliver.deliver_metrics import DeliverMetrics
-from streams.feeds.feed_metrics import FeedMetrics
-from streams.feeds.health.gauges import SourceGauges
 from streams.feeds.settings import FEED_PREFIX, FeedSettings
-from streams.metrics import StageMetrics
 from streams.settings import PREFIX, Settings
 from streams.topology import ALL_ROUTES
 
@@ -200,25 +195,6 @@ def test_prometheus_asks_every_worker() -> None:
     (where,) = job["dns_sd_configs"]
     assert set(where["names"]) == set(OURS) - ONE_SHOT
     assert where["port"] == int(SERVICES["infer"]["environment"][PREFIX + "METRICS_PORT"])
-
-
-def test_boards_and_rules_ask_for_metrics_that_workers_have() -> None:
-    known = {
-        f"{family.name}{ending}"
-        for metrics in (StageMetrics("x"), FeedMetrics("x"), SourceGauges(), DeliverMetrics(), ApiMetrics())
-        for family in metrics.registry.collect()
-        for ending in _ENDINGS[family.type]
-    }
-    boards = "".join(path.read_text() for path in sorted((ROOT / "ops/grafana").rglob("*.*")))
-    rules = (ROOT / "ops/prometheus/rules.yml").read_text()
-    asked = set(re.findall(r"\bdiastole_[a-z_]+", boards + rules)) - {"diastole_content"}
-    assert len(asked) > 20
-    assert asked <= known, asked - known
-    assert yaml.safe_load(rules)["groups"]
-
-
-#: What Prometheus calls the series of each kind of metric.
-_ENDINGS = {"gauge": ("",), "counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
 
 
 def test_dockerfile_ends_as_a_user_without_rights_and_checks_health() -> None:

@@ -10,12 +10,13 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from ops.boards.alert_rules import RULES, mark_of_rule, own_rule, rule_group
+from ops.boards.alert_rules import mark_of_rule, own_rule, rule_group
 from ops.boards.board import digest, mark_of, own_content
 from ops.boards.catalogue import boards, catalogue
 from ops.boards.data_sources import fingerprint, sources
 from ops.boards.files import provisioning_files
 from ops.boards.places import API_UID, PROMETHEUS_UID, Places
+from ops.boards.rules import RULES
 from streams.api.alert_views import AlertRow, AlertsView, MuteView
 from streams.api.rules import Table
 from streams.api.tokens import Role

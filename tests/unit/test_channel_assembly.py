@@ -119,7 +119,7 @@ async def test_a_receiver_that_hangs_costs_its_time_and_no_more(base: Path) -> N
 
 def counted(metrics: ChannelMetrics, outcome: str) -> float | None:
     labels = {"channel": "it", "outcome": outcome}
-    return metrics.registry.get_sample_value("diastole_notices_total", labels)
+    return metrics.registry.get_sample_value("diastole_notice_seconds_count", labels)
 
 
 async def test_each_notice_is_counted_and_logged_without_the_patient(base: Path) -> None:
@@ -139,6 +139,7 @@ async def test_each_notice_is_counted_and_logged_without_the_patient(base: Path)
     outcomes = ["TAKEN", "CHANNEL_REFUSED", "CHANNEL_RETRY", "TAKEN"]
     assert [(line["channel"], line["outcome"]) for line in lines] == [("it", each) for each in outcomes]
     assert [line["verb"] for line in lines] == ["send", "send", "send", "retract"]
+    assert [line["step"] for line in lines] == [1, 0, 0, 0]
     assert PATIENT not in str(lines)
     assert counted(metrics, "TAKEN") == 2
 

@@ -3,9 +3,11 @@
 ==================================  =========  =================  ===========================================
 name                                kind       labels             what
 ==================================  =========  =================  ===========================================
-diastole_notices_total              counter    channel, outcome   see below
-diastole_notice_seconds             histogram  channel            handed over → taken, or not
+diastole_notice_seconds             histogram  channel, outcome   handed over → taken, or not
 ==================================  =========  =================  ===========================================
+
+``outcome`` is TAKEN, CANCELLED, FAILED or an error's code; those that an alert is over are among them. Of the
+deliveries that the audit has, ``diastole_deliver_attempts_total`` tells.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from collections.abc import Awaitable
 from typing import Final
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Histogram
 
 from streams.deliver.channels.channel import (
     Channel,
@@ -26,7 +28,7 @@ from streams.deliver.channels.notice import Notice
 
 log = structlog.get_logger()
 
-#: Ends of an attempt beside the codes of :mod:`streams.deliver.channels.channel`; FAILED is a defect of ours.
+#: Ends of a notice beside the codes of :mod:`streams.deliver.channels.channel`; FAILED is a defect of ours.
 TAKEN: Final = "TAKEN"
 CANCELLED: Final = "CANCELLED"
 FAILED: Final = "FAILED"
@@ -39,21 +41,17 @@ class ChannelMetrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        self._notices = Counter(
-            "diastole_notices", "Notices by how they ended", ("channel", "outcome"), registry=self.registry
-        )
         self._seconds = Histogram(
             "diastole_notice_seconds",
-            "Time to hand over",
-            ("channel",),
+            "Time to hand over, by how it ended",
+            ("channel", "outcome"),
             registry=self.registry,
             buckets=_SECONDS,
         )
 
     def count(self, channel: str, outcome: str, seconds: float) -> None:
-        """Count one attempt."""
-        self._notices.labels(channel, outcome).inc()
-        self._seconds.labels(channel).observe(seconds)
+        """Count one notice."""
+        self._seconds.labels(channel, outcome).observe(seconds)
 
 
 class GuardedChannel:
@@ -91,7 +89,7 @@ class GuardedChannel:
                 "notice",
                 channel=self.name,
                 verb=verb,
-                level=notice.level,
+                step=notice.level,
                 outcome=outcome,
                 s=round(seconds, 3),
             )
