@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from models.bundle import DEFAULT_BUNDLE
 from ops.chaos.cluster import COPIES, Cluster
 from ops.chaos.faults import available
-from ops.chaos.judging import judged, set_canary
+from ops.chaos.judging import Judgement, judged, set_canary
 from ops.chaos.offsets import Offsets, watching
 from ops.chaos.oracle import read_rules
 from ops.chaos.palette import Turns, Waveform, load_palette
@@ -119,9 +119,10 @@ async def play_seed(
     begun_s, starts = time.monotonic(), _starts(cluster)
     scenario = Scenario(seed=seed, ecgs=campaign.ecgs, patients=campaign.patients, faults=campaign.faults)
     arrivals = await asyncio.to_thread(scenario.arrivals, palette)
-    played, was_rebuilt = Played(), False
+    played, judgement = Played(), Judgement(verdict=Verdict(), redis_was_emptied=False, history_s=0.0)
     try:
-        played, verdict, was_rebuilt = await _play_and_judge(campaign, cluster, scenario, arrivals)
+        played, judgement = await _play_and_judge(campaign, cluster, scenario, arrivals)
+        verdict = judgement.verdict
     except _TROUBLES as error:
         verdict = Verdict(counts=(f"the harness failed: {type(error).__name__}: {error}",))
     failed = [f"fault {each.kind} failed: {each.did}" for each in played.faults if each.failed]
@@ -139,7 +140,8 @@ async def play_seed(
         invented=verdict.invented,
         contradictory=verdict.contradictory,
         others=(*verdict.counts, *verdict.history, *verdict.offsets),
-        was_rebuilt=was_rebuilt,
+        redis_was_emptied=judgement.redis_was_emptied,
+        history_s=judgement.history_s,
         restarts=_starts(cluster) - starts,
     )
     return result if result.holds else await asyncio.to_thread(_keep, campaign.home, cluster, result)
@@ -147,7 +149,7 @@ async def play_seed(
 
 async def _play_and_judge(
     campaign: Campaign, cluster: Cluster, scenario: Scenario, arrivals: Sequence[Planned | Poison]
-) -> tuple[Played, Verdict, bool]:
+) -> tuple[Played, Judgement]:
     codec = Codec(FileRegistry())  # its ids are those of the cluster's registry
     begins = await _ends(cluster)
     await set_canary(cluster)
@@ -162,11 +164,11 @@ async def _play_and_judge(
         rate_per_s=campaign.rate_per_s,
         patience_s=campaign.patience_s,
     )
-    verdict, was_rebuilt = await judged(cluster, scenario, arrivals, played, begins, codec, DEFAULT_POLICY)
-    if verdict.holds:
+    judgement = await judged(cluster, scenario, arrivals, played, begins, codec, DEFAULT_POLICY)
+    if judgement.verdict.holds:
         async with watching(cluster.bootstrap, PARTITIONS) as watcher:
             await watcher.forget(played.ends, _LARGE_TOPICS)
-    return played, verdict, was_rebuilt
+    return played, judgement
 
 
 async def _ends(cluster: Cluster) -> Offsets:

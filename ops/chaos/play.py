@@ -78,7 +78,8 @@ async def play(
 ) -> Played:
     """Publish, break, heal, and wait until every group has committed to the end, or the patience ends.
 
-    Faults follow each other: the next one begins when it is due and the one before is over.
+    Faults follow each other: the next one begins when it is due and the one before is over. Nothing is
+    published beyond the moment at which one is due until it has begun, so each of them meets work.
 
     Parameters
     ----------
@@ -89,45 +90,66 @@ async def play(
     """
     played, published, begun_s = Played(), _Count(), time.monotonic()
     plan = scenario.fault_plan(kinds, len(arrivals)) if kinds else []
-    breaking = asyncio.create_task(_break(cluster, plan, published, scenario.seed, begun_s, played))
+    bursts = list(_cut(arrivals, scenario.bursts(len(arrivals))))
+    working = [
+        asyncio.create_task(_break(cluster, plan, published, scenario.seed, begun_s, played)),
+        asyncio.create_task(_publish(cluster, bursts, plan, published, codec, rate_per_s, played)),
+    ]
     try:
-        async with open_producer(cluster.bootstrap, max_request_bytes=_MOST_BYTES, budget_s=60.0) as producer:
-            model = next(arrival for arrival in arrivals if isinstance(arrival, Planned))
-            sender = _Sender(producer, codec, model, played)
-            for burst in _cut(arrivals, scenario.bursts(len(arrivals))):
-                await asyncio.gather(*(sender.send(arrival) for arrival in burst))
-                published.add(len(burst))
-                due_s = begun_s + published.count / rate_per_s
-                await asyncio.sleep(max(0.0, due_s - time.monotonic()))
-        played.published_s = round(time.monotonic() - begun_s, 1)
-        await breaking
+        await asyncio.gather(*working)
     finally:
-        breaking.cancel()
+        for task in working:
+            task.cancel()
     await _worked_off(cluster, patience_s, played)
     return played
 
 
+async def _publish(
+    cluster: Cluster,
+    bursts: Sequence[Sequence[Planned | Poison]],
+    plan: Sequence[tuple[int, str]],
+    published: "_Count",
+    codec: Codec,
+    rate_per_s: float,
+    played: Played,
+) -> None:
+    begun_s = time.monotonic()
+    model = next(arrival for burst in bursts for arrival in burst if isinstance(arrival, Planned))
+    async with open_producer(cluster.bootstrap, max_request_bytes=_MOST_BYTES, budget_s=60.0) as producer:
+        sender = _Sender(producer, codec, model, played)
+        for burst in bursts:
+            await asyncio.gather(*(sender.send(arrival) for arrival in burst))
+            await published.add(len(burst))
+            await published.begun(sum(moment <= published.count for moment, _ in plan))
+            await asyncio.sleep(len(burst) / rate_per_s)
+    played.published_s = round(time.monotonic() - begun_s, 1)
+
+
 class _Count:
-    """How many arrivals have been published, and waiting for so many."""
+    """How many arrivals have been published and how many faults begun, and waiting for so many."""
 
     def __init__(self) -> None:
         self.count = 0
+        self._begun = 0
         self._changed = asyncio.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, count: int) -> None:
-        self.count += count
-        task = asyncio.create_task(self._tell())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def add(self, count: int) -> None:
+        async with self._changed:
+            self.count += count
+            self._changed.notify_all()
+
+    async def begin(self) -> None:
+        async with self._changed:
+            self._begun += 1
+            self._changed.notify_all()
 
     async def reaches(self, count: int) -> None:
         async with self._changed:
             await self._changed.wait_for(lambda: self.count >= count)
 
-    async def _tell(self) -> None:
+    async def begun(self, faults: int) -> None:
         async with self._changed:
-            self._changed.notify_all()
+            await self._changed.wait_for(lambda: self._begun >= faults)
 
 
 class _Sender:
@@ -176,6 +198,7 @@ async def _break(
 ) -> None:
     for number, (moment, kind) in enumerate(plan):
         await published.reaches(moment)
+        await published.begin()
         at_s = time.monotonic()
         chance = random.Random(f"fault-{seed}-{number}")
         failed = False

@@ -22,6 +22,8 @@ class SeedResult:
         Kind, what it did, when and how long, of each fault.
     kept_in : str
         Folder with logs and differences of a seed that failed.
+    history_s : float
+        How long after the last commit the history was complete and read, s.
     restarts : int
         How often the supervisor or a fault started a worker again.
     """
@@ -38,7 +40,8 @@ class SeedResult:
     invented: tuple[str, ...] = ()
     contradictory: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
-    was_rebuilt: bool = False
+    redis_was_emptied: bool = False
+    history_s: float = 0.0
     restarts: int = 0
     kept_in: str = ""
 
