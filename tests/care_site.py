@@ -1,4 +1,4 @@
-"""A site of real parts in which alerts live: its Kafka, the receiver of its notices, a book of the test's own."""
+"""A site of real parts in which alerts live: its Kafka, the receiver of its notices, a book of its own."""
 
 import asyncio
 import os
@@ -90,7 +90,7 @@ class Site:
         )
 
     def at_the_moment(self, holds: Callable[[], bool], then: Callable[[], None]) -> "asyncio.Task[None]":
-        """Do something at the very moment at which Kafka shows something; await it to know that it was done."""
+        """Do something as soon as Kafka shows something; await it to know that it was done."""
 
         async def follow() -> None:
             changes = self.book.changes()

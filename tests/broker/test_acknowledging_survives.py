@@ -1,23 +1,32 @@
-"""Answers, escalations, alarms and ends while ``api``, ``deliver``, ``alert`` and Kafka are killed around them."""
+"""``api``, ``deliver``, ``alert`` and Kafka are killed around answers, escalations, alarms and ends."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import product
 from pathlib import Path
 
 import httpx
 from api_process import api_server
+from assessments import assessed
 from care_site import HIGH, MEDIUM, Site, crash, crashed, crashing_once, site_on, start
 from deliver_process import deliver_server, write_routes
-from receivers import Reply
+from notices import closed_of
+from receivers import Reply, Request
 
 from ops.services import RunningBroker
 from ops.services.process import Server
-from schemas.audit import CareVerb
+from ops.services.waiting import ServiceError
+from ops.worker_processes import worker_command
+from schemas.audit import CareAction, CareVerb
+from schemas.risk import RiskAssessed
 from streams.api.tokens import Role, new_token
 from streams.deliver.life import LifeState
+from streams.stage import utc_now
+from streams.topology import ECG_RISK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,42 +82,43 @@ async def test_an_acknowledgement_counts_once_or_the_ladder_goes_on(
     broker, tokens = own_apache_broker, tmp_path / "tokens.toml"
     token = new_token(tokens, "nurse", [Role.CLINICIAN])
     async with site_on(broker.bootstrap) as site:
-        routes = write_routes(tmp_path / "routes", site.receiver.port)
+        routes = write_routes(tmp_path / "routes", site.receiver.port, high_min=0.1)
         with (
             api_server(broker.bootstrap, redis_url, tokens, tmp_path / "api") as api,
             deliver_server(broker.bootstrap, routes, tmp_path / "deliver") as deliver,
         ):
             nurse = Nurse(api=api, token=token)
             await start(api, deliver)
-
-            # Written, and both die before anybody is answered.
             written = await site.raise_alert(HIGH)
             await site.until_delivered(written)
-            dying = site.at_the_moment(lambda: is_answered(site, written), lambda: crash(api, deliver))
+
+            # The API is killed as soon as Kafka has the act; whoever asked for it is not answered.
+            dying = site.at_the_moment(lambda: is_answered(site, written), lambda: crash(api))
             async with nurse.asking(written):
                 await dying
-            await crashed(api, deliver)
-            await start(api, deliver)
+            await crashed(api)
+            await start(api)
             assert await nurse.acknowledge(written) == (200, "ACKNOWLEDGED")
 
-            # Kafka is away: one act waits to be written, another was not even asked in full; then the API dies.
+            # Kafka dies after a notice was taken, before that is noted: deliver waits and does not repeat it.
             unwritten, unasked = await site.raise_alert(HIGH), await site.raise_alert(HIGH)
             await asyncio.gather(site.until_delivered(unwritten), site.until_delivered(unasked))
-            # A notice that was taken cannot be noted either: deliver waits, and does not send it again.
             site.answer = crashing_once(broker, Reply(), "/ward")
             unnoted = await site.raise_alert(MEDIUM)
             await site.until(lambda: f"{unnoted}:ward:0" in site.told())
             await crashed(broker)
+            # Then the API, while one act waits to be written and another was not even asked for in full.
             async with nurse.asking(unwritten), nurse.asking(unasked, n_missing=1):
                 await nurse.until_all_before_is_begun()
                 crash(api)
             await crashed(api)
             await start(broker)
+            starting = asyncio.create_task(start(api))
             for alert_id in (unwritten, unasked):
-                await site.until(lambda each=alert_id: ("senior", 1) in site.case(each).delivered)
+                await until_told(site, "senior", 1, alert_id)
                 assert site.case(alert_id).is_open
             await site.until_delivered(unnoted)
-            await start(api)
+            await starting
             for alert_id in site.raised:
                 assert await nurse.acknowledge(alert_id) == (200, "ACKNOWLEDGED")
 
@@ -118,12 +128,112 @@ async def test_an_acknowledgement_counts_once_or_the_ladder_goes_on(
                 f"{unnoted}:ward:0": 1,
             }
         acts = await site.acts_written()
-        answers = Counter(act.alert_id for act in acts if act.verb is CareVerb.ACKNOWLEDGED)
-        assert answers == dict.fromkeys(site.raised, 1)
-        climbed = Counter(act.alert_id for act in acts if act.verb is CareVerb.ESCALATED)
-        assert climbed == {unwritten: 1, unasked: 1}
+        assert counted(acts, CareVerb.ACKNOWLEDGED) == dict.fromkeys(site.raised, 1)
+        assert counted(acts, CareVerb.ESCALATED) == {unwritten: 1, unasked: 1}
         await site.assert_rebuilt()
+
+
+async def test_alarms_escalations_and_ends_come_once_though_deliver_and_alert_are_killed(
+    own_apache_broker: RunningBroker, services_root: Path, tmp_path: Path
+) -> None:
+    bootstrap = own_apache_broker.bootstrap
+    async with site_on(bootstrap) as site:
+        routes = write_routes(tmp_path / "routes", site.receiver.port)
+        environment = {"DIASTOLE_BROKER": bootstrap, "DIASTOLE_HOME": str(tmp_path / "home")}
+        with (
+            Server(worker_command("alert", services_root, environment)) as stage,
+            deliver_server(bootstrap, routes, tmp_path / "deliver") as deliver,
+        ):
+            await start(stage, deliver)
+            over = await site.raise_alert(MEDIUM)
+            await site.until_delivered(over)
+
+            # Deliver dies when a channel failed as often as it may, before that is an alarm.
+            site.answer = refusing_ward
+            dying = site.at_the_moment(lambda: has_failed_twice(site), lambda: crash(deliver))
+            failing = await site.raise_alert(MEDIUM)
+            await dying
+            assert not site.book.alarms
+            # The alert stage dies as soon as its alert is on Kafka, before anybody could tell of it.
+            dying = site.at_the_moment(lambda: len(site.book.book.cases) == 3, lambda: crash(stage))
+            await site.write(high_risk(), ECG_RISK)
+            await dying
+            (staged,) = site.book.book.cases.keys() - {over, failing}
+            await crashed(stage, deliver)
+
+            # Deliver dies again when its alarm and the escalation are on Kafka, each before what follows.
+            dying = site.at_the_moment(
+                lambda: is_alarmed(site, failing) and site.verbs(staged)[CareVerb.ESCALATED] == 1,
+                lambda: crash(deliver),
+            )
+            await asyncio.gather(start(stage), started_to_die(deliver))
+            await dying
+            await crashed(deliver)
+            site.answer = lambda request: Reply()
+            await start(deliver)
+            await until_told(site, "senior", 1, staged)
+            await site.until(
+                lambda: all(("ward", 0) in site.case(each).delivered for each in (failing, staged))
+            )
+            await site.until(lambda: not site.book.alarms)
+
+            # At last when a channel is told that an alert is over, before that is noted.
+            site.answer = crashing_once(deliver, None, f"{over}:ward:0:end")
+            await site.write(closed_of(site.case(over).alert))
+            await site.until(lambda: f"{over}:ward:0:end" in site.told())
+            await crashed(deliver)
+            await asyncio.gather(*map(site.acknowledge, (failing, staged)))
+            await start(deliver)
+            await until_told(site, "ward/end", 0, over)
+
+        told = Counter(site.told())
+        assert told.pop(f"{over}:ward:0:end") == 2, "told again, under the same key"
+        assert told.pop(f"{over}:ward:0") == 1
+        assert told.pop(f"{staged}:senior:1") <= 2
+        assert told.keys() == {f"{failing}:ward:0", f"{staged}:ward:0"}, "asked again, under the same key"
+        alarms = Counter((each.alarm_id, each.ended_at is None) for each in await site.alarms_written())
+        raised = {alarm_id for alarm_id, is_start in alarms if is_start}
+        assert len(raised) >= 2
+        assert alarms == dict.fromkeys(product(raised, (True, False)), 1), "each is raised once and ends once"
+        acts = await site.acts_written()
+        assert len({act.action_id for act in acts}) == len(acts), "each step is noted once"
+        assert counted(acts, CareVerb.DELIVERED) == {over: 2, failing: 1, staged: 2}
+        assert counted(acts, CareVerb.ESCALATED) == {staged: 1}
+        assert len(site.book.book.cases) == 3, "the stage wrote its alert anew under the same id, if at all"
+        await site.assert_rebuilt()
+
+
+def high_risk() -> RiskAssessed:
+    """Assess an ECG of a minute ago: the first of a patient, which decides alone."""
+    acquired_at = utc_now() - timedelta(minutes=1)
+    return replace(assessed(1, 0.95), acquired_at=acquired_at)
+
+
+def refusing_ward(request: Request) -> Reply:
+    return Reply(status=503 if request.path.endswith("/ward") else 200)
+
+
+def has_failed_twice(site: Site) -> bool:
+    return any(site.verbs(each)[CareVerb.DELIVERY_FAILED] == 2 for each in site.raised)
+
+
+def is_alarmed(site: Site, alert_id: str) -> bool:
+    return any(alert_id in alarm.source for alarm in site.book.alarms)
 
 
 def is_answered(site: Site, alert_id: str) -> bool:
     return site.case(alert_id).state is LifeState.ACKNOWLEDGED
+
+
+async def until_told(site: Site, channel: str, level: int, alert_id: str) -> None:
+    await site.until(lambda: (channel, level) in site.case(alert_id).delivered)
+
+
+async def started_to_die(server: Server) -> None:
+    """Start what may be killed by its first work, before it could say that it is ready."""
+    with suppress(ServiceError):
+        await start(server)
+
+
+def counted(acts: Iterable[CareAction], verb: CareVerb) -> Counter[str]:
+    return Counter(act.alert_id for act in acts if act.verb is verb)
