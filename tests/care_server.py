@@ -44,6 +44,7 @@ class Hospital:
     services: Services
     tokens: dict[str, str]
     app: Any
+    doors: Doors
     changes: EventLog
     url: str = ""
     loop: asyncio.AbstractEventLoop | None = None
@@ -103,7 +104,13 @@ def build(folder: Path, *, is_empty: bool = False) -> Hospital:
     parts = PageParts(services=services, doors=doors, policy=load_policy(), zone=ZONE)
     api = build_api(services, doors, changes, add_pages=lambda app: add_pages(app, parts))
     return Hospital(
-        book=book, store=store, services=services, tokens=tokens, app=api.guarded, changes=changes
+        book=book,
+        store=store,
+        services=services,
+        tokens=tokens,
+        app=api.guarded,
+        doors=doors,
+        changes=changes,
     )
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from streams.api.rules import SAFE_METHODS
-from streams.api.sessions import COOKIE, Session, Sessions
+from streams.api.sessions import COOKIE, Ending, Session, Sessions
 from streams.api.tokens import LOOPBACK, CareToken, CareTokens
 from streams.feeds.http.asking import is_loopback
 from streams.feeds.http.problems import ProblemError
@@ -82,6 +82,15 @@ class Doors:
             token = self.tokens.bearer(presented.strip())
             return _known(None if token is None else Caller(token=token))
         return self._session(request, method, csrf, self.tokens)
+
+    def ending(self, request: HTTPConnection) -> Ending | None:
+        """Say why a browser is not signed in any more; None when it is, or never was."""
+        cookie = request.cookies.get(COOKIE, "")
+        session = self.sessions.find(cookie)
+        if session is None or self.tokens is None:
+            return self.sessions.ending(cookie)
+        is_known = self.tokens.named(session.token_name, session.token_sha256) is not None
+        return None if is_known else Ending.ENDED
 
     def is_known_still(self, caller: Caller) -> bool:
         """Whether the token was not withdrawn since; for answers that last."""

@@ -1,8 +1,8 @@
 """Sessions of browsers: a token is shown once, and a random cookie stands for it until it runs out.
 
-Sessions live in this process alone: after a restart everybody signs in again. Of the cookie only a hash is
-kept, and what a session may do is looked up in the file of tokens each time, so that withdrawing a token ends
-its sessions at once.
+Sessions live in this process alone: after a restart everybody signs in again, and is told why. The cookie is
+the name of the run of the process and a secret, ``run.secret``; only a hash of it is kept, and what a session
+may do is looked up in the file of tokens each time, so that withdrawing a token ends its sessions at once.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from streams.api.tokens import CareToken
@@ -26,6 +27,16 @@ MAX_SESSIONS: Final = 10_000
 COOKIE: Final = "diastole_session"
 
 _SECRET_BYTES: Final = 32
+
+#: Tells runs of the process apart; it is no secret.
+_RUN_BYTES: Final = 6
+
+
+class Ending(StrEnum):
+    """Why a cookie opens nothing any more, for who must sign in again."""
+
+    RESTARTED = "RESTARTED"
+    ENDED = "ENDED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +82,7 @@ class Sessions:
         self._max_sessions = max_sessions
         self._monotonic = monotonic
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._run = secrets.token_hex(_RUN_BYTES)
 
     @property
     def session_s(self) -> float:
@@ -79,7 +91,7 @@ class Sessions:
 
     def begin(self, token: CareToken) -> str:
         """Open a session for whoever has shown this token; returns the cookie's content."""
-        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        secret = f"{self._run}.{secrets.token_urlsafe(_SECRET_BYTES)}"
         self._sessions[_digest(secret)] = Session(
             token_name=token.name,
             token_sha256=token.sha256,
@@ -98,6 +110,16 @@ class Sessions:
             del self._sessions[digest]
             return None
         return session
+
+    def ending(self, cookie: str) -> Ending | None:
+        """Say why a browser that brings this cookie must sign in; None when it brings none.
+
+        One that this run gave has run out, was ended, gave way to another, or its token was withdrawn.
+        """
+        run, dot, _ = cookie.partition(".")
+        if not dot:
+            return None
+        return Ending.ENDED if run == self._run else Ending.RESTARTED
 
     def end(self, cookie: str) -> None:
         """Forget a session; one that is not there is forgotten already."""

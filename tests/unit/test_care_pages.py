@@ -17,6 +17,8 @@ from schemas.audit import CareVerb
 from streams.api.pages.offers import offers
 from streams.api.pages.paths import local_path
 from streams.api.pages.timeline import timeline
+from streams.api.sessions import COOKIE, Sessions
+from streams.api.tokens import LOOPBACK
 from streams.deliver.case import AlertCase
 from streams.deliver.life import LifeState
 from streams.stage import utc_now
@@ -148,6 +150,18 @@ async def test_a_wrong_token_opens_nothing(client: httpx.AsyncClient) -> None:
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers
     assert "guess" not in answer.text
+
+
+async def test_who_must_sign_in_again_is_told_why(client: httpx.AsyncClient, empty: Hospital) -> None:
+    assert 'class="note"' not in (await client.get("/login")).text
+    await sign_in(client, empty)
+    assert 'class="note"' not in (await client.get("/login")).text
+    empty.doors.sessions.end(client.cookies[COOKIE])
+    assert (await client.get("/")).headers["location"] == "/login?next=/"
+    assert "Your session has ended" in (await client.get("/login")).text
+    assert "started anew" not in (await client.get("/login")).text
+    client.cookies[COOKIE] = Sessions().begin(LOOPBACK)  # as another run of the server gave it
+    assert "because the server was started anew" in (await client.get("/login")).text
 
 
 async def test_a_form_without_the_sessions_secret_changes_nothing(

@@ -13,7 +13,7 @@ from streams.api.pages.markdown import blocks
 from streams.api.pages.paths import local_path
 from streams.api.pages.reading import PageParts
 from streams.api.pages.rendering import THEME_COOKIE, THEMES, Renderer
-from streams.api.sessions import COOKIE
+from streams.api.sessions import COOKIE, Ending
 from streams.api.tokens import Role
 
 #: A year, s.
@@ -21,6 +21,13 @@ _LONG_S: Final = 31_536_000
 
 #: A cart's clock that is further off than this is worth a word, s.
 SKEW_S: Final = 120.0
+
+
+#: What who must sign in again is told.
+ENDINGS: Final = {
+    Ending.RESTARTED: "You were signed out because the server was started anew. What was answered is kept.",
+    Ending.ENDED: "Your session has ended: after 12 hours, or because its token was taken back.",
+}
 
 
 def other_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> None:
@@ -77,8 +84,14 @@ def door_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> None
     async def login(request: Request, next: Annotated[str, Query(max_length=512)] = "/") -> Response:  # noqa: A002
         if doors.tokens is None:
             return RedirectResponse(local_path(next), status_code=303)
+        ending = doors.ending(request)
         return renderer.page(
-            request, "login.html", now=parts.services.now(), then=local_path(next), refused=False
+            request,
+            "login.html",
+            now=parts.services.now(),
+            then=local_path(next),
+            refused=False,
+            why=ENDINGS[ending] if ending else None,
         )
 
     @router.post("/login")
@@ -93,6 +106,7 @@ def door_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> None
                 now=parts.services.now(),
                 then=local_path(then),
                 refused=True,
+                why=None,
                 status=401,
             )
         answer = RedirectResponse(local_path(then), status_code=303)
