@@ -18,6 +18,8 @@ NOT_SHOWN: Final = {
     "diastole_in_flight_records": "a part of the waiting records",
     "diastole_feed_in_flight_bytes": "follows the deliveries in flight",
     "diastole_feed_source_deliveries": "diastole feeds shows it; boards show what the gateway ends",
+    "diastole_watch_lag_records": "the stages' own count is shown",
+    "diastole_watch_last_moved_timestamp_seconds": "shown as stages that are down, judged by what is borne",
     "diastole_api_readers": "how many pages are open says nothing of how they are served",
 }
 
@@ -69,7 +71,7 @@ def _now() -> list[Panel]:
 
 
 def _pairs() -> list[tuple[Panel, ...]]:
-    return [*_flow(), *_batches(), *_trouble(), *_feeds(), *_delivery(), *_api()]
+    return [*_flow(), *_watch(), *_batches(), *_trouble(), *_feeds(), *_delivery(), *_api()]
 
 
 def _flow() -> list[tuple[Panel, ...]]:
@@ -98,6 +100,42 @@ def _flow() -> list[tuple[Panel, ...]]:
                 [metric("time() - max by (stage) (diastole_last_done_timestamp_seconds)", "{{stage}}")],
                 "s",
                 "Rises also while no ECG arrives.",
+            ),
+        ),
+    ]
+
+
+def _watch() -> list[tuple[Panel, ...]]:
+    return [
+        (
+            lines(
+                "Wait of the oldest unread record",
+                [metric("max by (stage) (diastole_watch_wait_seconds)", "{{stage}}")],
+                "s",
+                "As diastole watch sees it from beside.",
+            ),
+            lines(
+                "Workers of a stage",
+                [metric("max by (stage) (diastole_watch_members)", "{{stage}}")],
+                "none",
+                "As Kafka tells.",
+            ),
+        ),
+        (
+            lines(
+                "Down",
+                [
+                    metric("1 - min by (stage) (diastole_watch_stage_up)", "{{stage}}"),
+                    metric("1 - min by (worker) (diastole_watch_worker_up)", "{{worker}}", ref="B"),
+                    metric("max(diastole_watch_blind)", "nobody can tell: no answer of Kafka", ref="C"),
+                ],
+                "none",
+                "1: stands still, or says that it is not well.",
+            ),
+            lines(
+                "Technical alarms of stages that are out",
+                [metric("max by (kind) (diastole_watch_alarms)", "{{kind}}")],
+                "none",
             ),
         ),
     ]

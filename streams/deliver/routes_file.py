@@ -189,9 +189,9 @@ def _require_nobody_forgotten(routes: Routes) -> None:
     for severity, ladder in routes.ladder.items():
         fitting = [each for each in routes.routes if each.takes_all and severity in each.severities]
         for level in range(len(ladder)):
-            for hours in open_hours([each for each in fitting if level in each.levels]):
+            for span in open_hours([each for each in fitting if level in each.levels]):
                 raise RoutesError(
                     f"an alert of severity {severity} would reach nobody at level {level}, "
-                    f"{hours_text(hours)}; add a route for all wards and sites, without min_probability and "
+                    f"{hours_text(span)}; add a route for all wards and sites, without min_probability and "
                     "quiet_h, that holds then"
                 )
