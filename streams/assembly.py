@@ -143,7 +143,7 @@ def _history(settings: Settings) -> Stage[RiskAssessed]:
         work=encoded_points,
         effect=history.write,
         beside=_refill(history, settings).run,
-        start=history.ping,
+        start=history.require_usable,
         stop=history.close,
     )
 
@@ -171,7 +171,7 @@ def _link(settings: Settings) -> Stage[PatientLinked]:
         reads=PatientLinked,
         work=encoded_links,
         effect=history.link,
-        start=history.ping,
+        start=history.require_usable,
         stop=history.close,
     )
 
@@ -185,7 +185,7 @@ def _waveform(settings: Settings) -> Stage[EcgFeaturized]:
         reads=EcgFeaturized,
         work=encoded_strips,
         effect=waveforms.write,
-        start=waveforms.ping,
+        start=waveforms.require_usable,
         stop=waveforms.close,
     )
 

@@ -1,13 +1,16 @@
-"""``diastole topics``: make the topics, and say where they are not as they should be."""
+"""``diastole topics``: make the topics, say where they differ, and who needs which right."""
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from ops.cli.console import out
 from ops.cli.setup import BrokerOption, prepared, run
 from ops.rendering import counted
+from schemas.errors import ConfigurationError
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,6 +22,14 @@ PartitionsOption = Annotated[
     int | None, typer.Option(min=1, help="Of every topic; default DIASTOLE_PARTITIONS.")
 ]
 ReplicationOption = Annotated[int, typer.Option(min=1, help="Copies of every topic; 3 on a real cluster.")]
+
+
+class RightsForm(Enum):
+    """How rights are written."""
+
+    table = "table"
+    kafka_acls = "kafka-acls"
+    redis_acl = "redis-acl"
 
 
 @app.command("apply")
@@ -45,6 +56,44 @@ def apply(
     out().print(f"{len(applied.created)} created, {len(applied.existing)} were there", highlight=False)
     if alter:
         _compare(settings, replication, alter=True)
+
+
+@app.command("rights")
+def rights(
+    stage: Annotated[
+        str | None,
+        typer.Option("--stage", help="Of one part: infer, feed-http, api …; default all."),
+    ] = None,
+    form: Annotated[
+        RightsForm, typer.Option("--format", help="For people, for Kafka's tool, or for Redis's ACL file.")
+    ] = RightsForm.table,
+    broker: BrokerOption = None,
+) -> None:
+    """Say which rights at Kafka and Redis each part needs, and print the lines that grant them.
+
+    Nothing is granted: the lines are for whoever may. Example: diastole topics rights --format kafka-acls
+    """
+    from ops.access_lines import kafka_acls, redis_acl, rights_rows
+    from ops.access_rules import access_rules
+
+    rules = access_rules()
+    if stage is not None and stage not in rules:
+        raise ConfigurationError(f"no part {stage!r}; there are {', '.join(rules)}")
+    parts = [rules[stage]] if stage is not None else list(rules.values())
+    if form is RightsForm.table:
+        _print_rights(rights_rows(parts))
+        return
+    server = prepared(broker=broker).broker
+    lines = redis_acl(parts) if form is RightsForm.redis_acl else kafka_acls(parts, server)
+    for line in lines:
+        out().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_rights(rows: Sequence[tuple[str, str, str]]) -> None:
+    table = Table("part", "may", "on", box=None)
+    for row in rows:
+        table.add_row(*row)
+    out().print(table)
 
 
 @app.command("diff")

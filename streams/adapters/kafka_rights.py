@@ -23,6 +23,7 @@ _NUMBER: Final[Mapping[Operation, int]] = {
     "Create": 5,
     "Describe": 8,
     "DescribeConfigs": 10,
+    "AlterConfigs": 11,
 }
 
 #: What a broker answers that does not tell.

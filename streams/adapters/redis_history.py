@@ -31,6 +31,7 @@ from streams.adapters.redis_ward_index import WardIndex
 from streams.history import EncodedPoint, HistoryLimits, HistoryPoint, HistoryUnavailableError, united
 from streams.history_encoding import decode_point, encode_point, instant, microseconds, patient_digest
 from streams.link import EncodedLink
+from streams.rights import HISTORY_WRITES
 from streams.stage import UtcClock, utc_now
 from streams.worklist import WardLimits
 
@@ -109,7 +110,7 @@ class RedisHistory:
     ) -> None:
         self._limits = limits or HistoryLimits()
         self._now = now
-        self._store = RedisStore(place, "history", HistoryUnavailableError, timeout_s)
+        self._store = RedisStore(place, "history", HistoryUnavailableError, timeout_s, HISTORY_WRITES)
         ttl_s = self._limits.max_age // _SECOND
         self._wards = WardIndex(self._store.run, wards or WardLimits(), now, ttl_s)
 
@@ -127,6 +128,18 @@ class RedisHistory:
             When it does not.
         """
         await self._store.ping()
+
+    async def require_usable(self) -> None:
+        """Find out whether who writes here may, once at a start.
+
+        Raises
+        ------
+        RedisRefusesError
+            When Redis does not let us in, or a right is missing.
+        HistoryUnavailableError
+            When it does not answer.
+        """
+        await self._store.require_usable()
 
     async def upsert(self, points: Sequence[HistoryPoint]) -> None:
         """Keep the points; see :class:`streams.history.HistoryStore`."""

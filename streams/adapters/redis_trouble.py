@@ -1,6 +1,7 @@
 """What a Redis that does not serve is about, in words that quote no key and no password, and what helps."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from redis.exceptions import AuthenticationError, NoPermissionError
@@ -10,6 +11,8 @@ from streams.adapters.tls_trouble import tls_trouble
 
 #: The server's texts name the command between quotes; what else stands there may be a key.
 _COMMAND: Final = re.compile(r"'([a-z]+(?:\|[a-z-]+)?)' command")
+
+_GRANTED: Final = "see the line to grant with: diastole topics rights --format redis-acl"
 
 
 def redis_refusal(error: BaseException, access: RedisAccess) -> str | None:
@@ -34,10 +37,17 @@ def missing_right(error: BaseException, access: RedisAccess) -> str | None:
     if not isinstance(error, NoPermissionError) and "ACL failure in script" not in str(error):
         return None
     named = _COMMAND.search(str(error))
-    what = f"run {named[1].upper()}" if named else "use the keys it needs"
+    if named is not None:
+        return lacking([named[1].upper()], access)
+    return f"{_who(access)} has no right at Redis to its keys; {_GRANTED}"
+
+
+def lacking(commands: Sequence[str], access: RedisAccess) -> str:
+    """Say which commands a user may not run, and how that is granted."""
+    grant = " ".join(f"+{command.lower()}" for command in commands)
     return (
-        f"{_who(access)} has no right at Redis to {what}; "
-        "see the line to grant with: diastole topics rights --format redis-acl"
+        f"{_who(access)} has no right at Redis to run {', '.join(commands)}: "
+        f"grant it with ACL SETUSER {access.user or 'default'} {grant}"
     )
 
 

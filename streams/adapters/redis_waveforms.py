@@ -19,6 +19,7 @@ from streams.access import RedisPlace
 from streams.adapters.redis_scripts import Call
 from streams.adapters.redis_store import RedisStore
 from streams.history_encoding import microseconds
+from streams.rights import WAVEFORM_WRITES
 from streams.stage import UtcClock, utc_now
 from streams.waveform import EncodedStrip, Strip, WaveformLimits, WaveformsUnavailableError, decode_strip
 
@@ -79,11 +80,23 @@ class RedisWaveforms:
     ) -> None:
         self._limits = limits or WaveformLimits()
         self._now = now
-        self._store = RedisStore(place, "waveforms", WaveformsUnavailableError, timeout_s)
+        self._store = RedisStore(place, "waveforms", WaveformsUnavailableError, timeout_s, WAVEFORM_WRITES)
 
     async def ping(self) -> None:
         """Find out whether Redis answers; raises WaveformsUnavailableError when it does not."""
         await self._store.ping()
+
+    async def require_usable(self) -> None:
+        """Find out whether who writes here may, once at a start.
+
+        Raises
+        ------
+        RedisRefusesError
+            When Redis does not let us in, or a right is missing.
+        WaveformsUnavailableError
+            When it does not answer.
+        """
+        await self._store.require_usable()
 
     async def write(self, strips: Sequence[EncodedStrip | None]) -> None:
         """Keep strips, then drop what is beyond the limits; None, of an ECG without one, changes nothing.
