@@ -28,13 +28,23 @@ _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 #: many an error that an outage or a failover brings about.
 _REFUSALS: Final = (
     *_TOO_LARGE,
-    ClusterAuthorizationFailedError,
-    TopicAuthorizationFailedError,
-    TransactionalIdAuthorizationFailed,
     InvalidTimestampError,
     InvalidTopicError,
     PolicyViolationError,
 )
+
+#: A right that was there at the start; whoever took it may give it back.
+_NOT_ALLOWED: Final = (
+    ClusterAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+
+
+class RightLostError(RetriableError):
+    """Kafka does not let us write any more; nothing is lost while the right is missing."""
+
+    code = "RIGHT_LOST"
 
 
 class KafkaUnavailableError(RetriableError):
@@ -103,7 +113,7 @@ class FaustTransport:
             if isinstance(answer, _TOO_LARGE) and message.if_too_large is not None:
                 smaller.append(message.if_too_large())
             elif isinstance(answer, BaseException):
-                raise _judged(answer) from None
+                raise _judged(answer, message.topic) from None
         if smaller:
             await self._send_together(smaller)
 
@@ -122,7 +132,7 @@ class FaustTransport:
             raise KafkaUnavailableError("the producer is not connected") from None
         except ProducerSendError as error:
             if not isinstance(error.__cause__, _TOO_LARGE):
-                raise _judged(error.__cause__ or error) from None
+                raise _judged(error.__cause__ or error, message.topic) from None
             answer = asyncio.get_running_loop().create_future()
             answer.set_exception(error.__cause__)
         answer.add_done_callback(_look_at)
@@ -148,14 +158,17 @@ def _look_at(answer: asyncio.Future[Any]) -> None:
         answer.exception()
 
 
-def _judged(error: BaseException) -> BaseException:
+def _judged(error: BaseException, topic: str) -> BaseException:
     what = type(error).__name__
     if isinstance(error, _TOO_LARGE):
         return KafkaRefusedError(f"Kafka refused a message as too large ({what}); raise max.message.bytes")
-    if isinstance(error, _REFUSALS):
-        return KafkaRefusedError(
-            f"Kafka refused a message ({what}); check the topic and this worker's rights"
+    if isinstance(error, _NOT_ALLOWED):
+        return RightLostError(
+            f"no right to Write on topic {topic} any more; see the command that grants it with: "
+            "diastole topics rights --format kafka-acls"
         )
+    if isinstance(error, _REFUSALS):
+        return KafkaRefusedError(f"Kafka refused a message ({what}); check the topic {topic}")
     if isinstance(error, (KafkaError, ProducerSendError)):
         return KafkaUnavailableError(f"Kafka did not acknowledge: {what}")
     return error

@@ -14,6 +14,7 @@ from streams.adapters.kafka_transport import (
     FaustTransport,
     KafkaRefusedError,
     KafkaUnavailableError,
+    RightLostError,
     message_of,
 )
 from streams.dead_letters import KEPT_VALUE_BYTES, RecordTooLargeError, dead_letter
@@ -23,8 +24,6 @@ from streams.message import Message, Outgoing
 REFUSALS = [
     errors.MessageSizeTooLargeError,
     errors.RecordListTooLargeError,
-    errors.TopicAuthorizationFailedError,
-    errors.ClusterAuthorizationFailedError,
     errors.InvalidTopicError,
     errors.PolicyViolationError,
     errors.InvalidTimestampError,
@@ -98,6 +97,13 @@ async def test_a_refusal_asks_the_operator(error: type[Exception]) -> None:
 async def test_an_outage_is_waited_for(error: type[Exception]) -> None:
     with pytest.raises(KafkaUnavailableError, match=error.__name__):
         await transport(ProducerInMemory(a1=error)).send([out("a", "a1")])
+
+
+async def test_a_right_that_was_taken_is_waited_for_and_named() -> None:
+    producer = ProducerInMemory(a1=errors.TopicAuthorizationFailedError)
+    with pytest.raises(RightLostError, match="Write on topic t ") as caught:
+        await transport(producer).send([out("a", "a1")])
+    assert caught.value.retriable
 
 
 async def test_a_full_producer_whose_broker_is_away_is_waited_for() -> None:
