@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt bench train study clean pins redis chromium
+.PHONY: help demo test check fmt bench chaos train study clean pins redis chromium
 
 help:
 	@echo "make demo         run the whole path on the embedded broker and Redis; KEEP=1 keeps it running"
@@ -21,6 +21,7 @@ help:
 	@echo "make check        lint, format, types, import directions"
 	@echo "make fmt          format and fix what can be fixed"
 	@echo "make bench        ECGs a second and latencies on this machine"
+	@echo "make chaos        break everything while ECGs flow, 60 times, and judge what comes out (1 to 2 h)"
 	@echo "make train        train the bundle that is shipped, from its simulated cohorts"
 	@echo "make study        every row of the published study, on simulated cohorts of its sizes"
 	@echo "make clean        remove run data, downloaded jars and caches; the virtual environment stays"
@@ -33,6 +34,10 @@ bench: $(INSTALLED)
 	$(BIN)/diastole bench
 	$(BIN)/diastole bench --preprocessing
 	$(BIN)/diastole bench --readers
+
+# Goes on where it was interrupted. A shorter one: .venv/bin/diastole chaos run --seeds 3
+chaos: redis
+	$(BIN)/diastole chaos run --seeds 60 --ecgs 2000 --faults 5
 
 # Both go on where they were interrupted; what they made lies in .diastole/runs and .diastole/study.
 train: $(INSTALLED)

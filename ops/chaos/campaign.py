@@ -106,7 +106,7 @@ async def run_campaign(campaign: Campaign, say: Say) -> list[SeedResult]:
                 result = await play_seed(campaign, cluster, waiting.pop(0), palette)
                 results.append(result)
                 await asyncio.to_thread(append_result, campaign.results, result)
-                say(_said(result, len(results), count))
+                say(f"({len(results)}/{count}) {said_of(result)}")
                 if not result.holds:
                     break
     return results
@@ -194,11 +194,12 @@ def _keep(home: Path, cluster: Cluster, result: SeedResult) -> SeedResult:
     return result
 
 
-def _said(result: SeedResult, done: int, left: int) -> str:
+def said_of(result: SeedResult) -> str:
+    """Say in one line what became of a seed; of one that does not hold also the first differences."""
     kinds = ", ".join(each["kind"] for each in result.injected)
     word = "holds" if result.holds else "DOES NOT HOLD"
     counted = " ".join(f"{name}={n}" for name, n in result.totals.items() if n)
-    lines = [f"seed {result.seed} ({done}/{left}) {word} in {result.seconds:.0f} s [{kinds}] {counted}"]
+    lines = [f"seed {result.seed} {word} in {result.seconds:.0f} s [{kinds}] {counted}"]
     wrong = (*result.lost, *result.invented, *result.contradictory, *result.others)
     lines += [f"  {each}" for each in wrong[:10]]
     if not result.holds:

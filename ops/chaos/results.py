@@ -4,10 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
-
-#: Seeds that once failed: each is played again by the short campaign of the tests.
-REGRESSION_SEEDS: Final = Path(__file__).parent / "regression_seeds.json"
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +65,6 @@ def read_results(path: Path) -> list[SeedResult]:
         result = SeedResult(**fields)
         results[result.identity] = result
     return list(results.values())
-
-
-def regression_seeds(path: Path = REGRESSION_SEEDS) -> list[int]:
-    """Seeds that once failed."""
-    seeds: list[int] = json.loads(path.read_text(encoding="utf-8"))
-    return seeds
 
 
 def _rows(lines: Iterable[str]) -> Iterable[dict[str, Any]]:

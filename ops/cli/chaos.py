@@ -61,6 +61,47 @@ def run_seeds(
         raise typer.Exit(code=1)
 
 
+@app.command("soak")
+def soak_for(
+    minutes: Annotated[float, typer.Option(min=0.5, help="How long.")] = 60.0,
+    rate: Annotated[
+        float, typer.Option(min=0.1, help="ECGs a second: half of what diastole bench says is sustained.")
+    ] = 10.0,
+    fault_every: Annotated[float, typer.Option(min=1.0, help="Seconds between two faults.")] = 30.0,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="For samples, results and soak.png; default chaos/soak in DIASTOLE_HOME."),
+    ] = None,
+) -> None:
+    """Run under steady load with faults for long: nothing may be lost, and nothing may grow.
+
+    Samples memory, file handles, threads, lag and latency every 5 s, and draws them. Exit code 1 when a play
+    does not hold or something grows.
+    """
+    from ops.chaos.sampling import read_samples
+    from ops.chaos.soak import Soak, growths_of, run_soak
+    from ops.chaos.soak_plot import draw_soak
+    from ops.chaos.soak_report import growth_table
+
+    settings = prepared()
+    configure_logs(settings.log_format, "warning")  # what matters is said on the console
+    home = settings.home.resolve()
+    soak = Soak(
+        home=home,
+        folder=folder or home / "chaos" / "soak",
+        minutes=minutes,
+        rate_per_s=rate,
+        fault_every_s=fault_every,
+    )
+    played = run(run_soak(soak, lambda said: out().print(said, markup=False, soft_wrap=True)))
+    found = growths_of(soak.samples)
+    draw_soak(soak.folder / "soak.png", read_samples(soak.samples), found)
+    out().print(growth_table(found))
+    out().print(f"drawn in {soak.folder / 'soak.png'}", markup=False, soft_wrap=True)
+    if any(each.grows for part in found.values() for each in part) or not all(r.holds for r in played):
+        raise typer.Exit(code=1)
+
+
 @app.command("report")
 def report(results: ResultsOption = None) -> None:
     """Print what was played so far: faults survived by kind, alerts lost, invented and contradictory."""
