@@ -36,6 +36,8 @@ FORMS = {
     "theme": {"theme": "dark"},
     "login": {"token": "made up"},
     "logout": {},
+    "mutes": {"about": "WARD W1", "hours": "4", "reason": "moving house", "occasion": "this form"},
+    "end": {"about": "WARD W1", "occasion": "this form"},
 }
 
 GUARDED = [rule for rule in RULES if rule.role is not None]
@@ -67,7 +69,7 @@ async def prepare(place: Hospital, rule: Rule) -> None:
             path = f"/v1/alerts/{ALERT.alert_id}/{verb}"
             got = await client.post(path, json=BODIES.get(verb, {}))
             assert got.status_code == 200, got.text
-        if rule.method == "DELETE":
+        if rule.method == "DELETE" or rule.path == "/mutes/end":
             assert (await client.post("/v1/mutes", json=BODIES["mutes"])).status_code == 200
 
 

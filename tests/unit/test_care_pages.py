@@ -3,13 +3,14 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from alert_cases import RAISED_AT, act, alert, closed
 from care_api import ALERT, OLD_NAME, PATIENT
+from care_api import Hospital as SmallHospital
 from care_api import hospital as small_hospital
 from care_server import Hospital, build
 
@@ -226,7 +227,16 @@ async def test_no_page_carries_a_style_or_script_of_its_own(
     await sign_in(client, empty)
     raised = alert(1)
     empty.book.take(raised, utc_now())
-    for path in ("/", f"/alerts/{raised.alert_id}", "/wards", "/feeds", "/model", "/help", "/nothing"):
+    for path in (
+        "/",
+        f"/alerts/{raised.alert_id}",
+        "/wards",
+        "/mutes",
+        "/feeds",
+        "/model",
+        "/help",
+        "/nothing",
+    ):
         answer = await client.get(path)
         assert not OF_ITS_OWN.search(answer.text), path
         assert "'unsafe" not in answer.headers["content-security-policy"]
@@ -244,3 +254,86 @@ async def test_what_does_not_exist_is_said_on_a_page(client: httpx.AsyncClient, 
 async def test_static_files_are_there_without_a_token(client: httpx.AsyncClient) -> None:
     for name in ("app.css", "app.js", "early.js", "icon.svg"):
         assert (await client.get(f"/static/{name}")).status_code == 200
+
+
+def forms_of(page: str) -> list[tuple[str, str]]:
+    return re.findall(
+        r'name="about" value="([^"]+)"><input type="hidden" name="site_id" value="([^"]*)"', page
+    )
+
+
+async def ask(place: SmallHospital, holder: str, path: str, **form: str) -> httpx.Response:
+    async with place.client(holder, headers=HTML) as asking:
+        place.clock.tick()
+        return await (asking.post(path, data={"occasion": "o", **form}) if form else asking.get(path))
+
+
+async def test_mutes_are_asked_for_shown_and_ended_on_their_page(tmp_path: Path) -> None:
+    place = small_hospital(tmp_path)
+    assert "Nothing is muted" in (await ask(place, "viewer", "/mutes")).text
+    ward = {"about": "WARD W1", "hours": "4", "reason": "moving <beds>"}
+    answer = await ask(place, "w1-clinician", "/mutes", **ward)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/mutes?done=MUTED")
+    until = (place.clock.now + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M")
+    site = {"about": "SITE north", "until": until, "reason": "migration"}
+    assert (await ask(place, "admin", "/mutes", **site)).status_code == 303
+    assert [(act.scope, act.subject, act.origin) for act in place.book.appended] == [
+        ("WARD", "W1", "inbox"),
+        ("SITE", "north", "inbox"),
+    ]
+    assert place.book.appended[1].expires_at == datetime.fromisoformat(until).replace(tzinfo=UTC)
+    seen = (await ask(place, "w1-clinician", "/mutes")).text
+    assert "moving &lt;beds&gt;" in seen
+    assert "by w1-clinician since" in seen
+    assert forms_of(seen) == [("WARD W1", "")]  # the site is the admin's to end
+    assert "north" in seen
+    assert forms_of((await ask(place, "viewer", "/mutes")).text) == []
+    assert "moving" not in (await ask(place, "w2-clinician", "/mutes")).text
+    ended = await ask(place, "w1-clinician", "/mutes/end", about="WARD W1")
+    assert (ended.status_code, ended.headers["location"]) == (303, "/mutes?done=UNMUTED")
+    assert "moving" not in (await ask(place, "w1-clinician", "/mutes")).text
+    assert (
+        await ask(place, "w1-clinician", "/mutes/end", about="WARD W1", occasion="again")
+    ).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("holder", "form", "status"),
+    [
+        ("viewer", {}, 403),
+        ("w2-clinician", {}, 404),
+        ("clinician", {"about": "SITE north"}, 403),
+        ("clinician", {"about": "ALERT x"}, 422),
+        ("clinician", {"about": ""}, 400),
+        ("clinician", {"reason": " "}, 422),
+        ("clinician", {"hours": "0"}, 422),
+        ("clinician", {"hours": "0", "until": "tomorrow"}, 422),
+        ("clinician", {"hours": "0", "until": "2020-01-01T00:00"}, 422),
+        ("clinician", {"hours": "169"}, 400),
+    ],
+)
+async def test_a_mute_that_is_not_theirs_or_lacks_something_is_none(
+    holder: str, form: dict[str, str], status: int, tmp_path: Path
+) -> None:
+    place = small_hospital(tmp_path)
+    answer = await ask(
+        place, holder, "/mutes", **{"about": "WARD W1", "hours": "4", "reason": "moving", **form}
+    )
+    assert answer.status_code == status
+    assert "problem-text" in answer.text
+    assert place.book.appended == []
+
+
+async def test_who_looks_at_mutes_of_patients_is_noted_and_sites_are_for_admins(tmp_path: Path) -> None:
+    place = small_hospital(tmp_path)
+    until = (place.clock.now + timedelta(hours=1)).isoformat()
+    body = {"scope": "PATIENT", "subject": PATIENT, "until": until, "text": "echo"}
+    async with place.client("clinician") as asking:
+        assert (await asking.post("/v1/mutes", json=body)).status_code == 200
+    place.looks.patients.clear()
+    page = (await ask(place, "w1-clinician", "/mutes")).text
+    assert place.looks.patients == [("w1-clinician", PATIENT)]
+    assert re.findall(r'<option value="(\w+ \w+)"', page) == ["WARD W1", "WARD W1"]
+    assert "SITE north" in (await ask(place, "admin", "/mutes")).text
+    place.store.is_away = True
+    assert "cannot be listed" in (await ask(place, "clinician", "/mutes")).text

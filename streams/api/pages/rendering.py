@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
@@ -41,6 +42,11 @@ class Site:
     zone: tzinfo
     not_for_text: str
     name: str = "Diastole"
+
+    @property
+    def zone_key(self) -> str:
+        """Name of the zone, such as Europe/Rome."""
+        return self.zone.key if isinstance(self.zone, ZoneInfo) else "UTC"
 
 
 class Renderer:
