@@ -162,7 +162,11 @@ def _alerts(places: Places) -> Panel:
             Field(name="state", title="state"),
             Field(name="level", title="level"),
             Field(name="first_seen", title="first seen"),
-            Field(name="probability_before", title="risk before", options={"unit": "percentunit"}),
+            Field(
+                name="probability_before",
+                title="risk at the last ECG before",
+                options={"unit": "percentunit"},
+            ),
             Field(name="probability", title="risk", options={"unit": "percentunit"}),
             Field(name="answered_by", title="answered by"),
             Field(name="answered_at", title="answered"),

@@ -102,25 +102,28 @@ def _worklist(places: Places) -> Panel:
             Field(name="patient_id", title="patient", options={"links": links}),
             Field(
                 name="phenotype",
-                title="phenotype",
+                title="last scored as",
                 options={"mappings": word_colours(PHENOTYPE_COLOURS), **coloured},
             ),
             Field(name="change", title="change", options={**share, "decimals": 0}),
-            Field(name="probability", title="risk", options=share),
+            Field(name="probability", title="last risk", options=share),
             Field(name="probability_low", title="from", options=share),
             Field(name="probability_high", title="to", options=share),
-            Field(name="probability_before", title="risk before", options=share),
+            Field(name="probability_before", title="risk at the scored ECG before", options=share),
             Field(name="is_change_across_bundles", title="of two bundles"),
             Field(
-                name="score_age_s", title="age of score", options={"unit": "s", "thresholds": old, **coloured}
+                name="score_age_s",
+                title="age of last risk",
+                options={"unit": "s", "thresholds": old, **coloured},
             ),
             Field(name="age_s", title="age of ECG", options={"unit": "s"}),
             Field(name="not_scored_reasons", title="why newest not scored"),
             Field(name="quality_score", title="quality", options={"decimals": 2}),
             Field(name="n_open_alerts", title="open alerts"),
         ],
-        "In the order of the read API: of patients without two scored ECGs there is no change, and they come "
-        "last. An empty cell is a missing value.",
+        "Risk, phenotype and change are of the last ECG that could be scored, however old; why the newest has "
+        "no score is beside them. In the order of the read API: patients without two scored ECGs have no change "
+        "and come last. An empty cell is a missing value.",
     )
 
 
