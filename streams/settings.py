@@ -1,5 +1,6 @@
 """What an operator can set: one frozen object, read from ``DIASTOLE_*`` once, checked before any start."""
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -161,6 +162,11 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         raise ConfigurationError(describe(error)) from None
+
+
+def variables() -> tuple[str, ...]:
+    """Name the variables of the environment that look like settings, whether they are or not."""
+    return tuple(sorted(name for name in os.environ if name.upper().startswith(PREFIX)))
 
 
 def describe(error: ValidationError, prefix: str = PREFIX) -> str:

@@ -21,6 +21,7 @@ from ops.cli import (
     deliver,
     demo,
     dlq,
+    doctor,
     explain,
     feed,
     feeds,
@@ -76,6 +77,7 @@ app.command("bench")(bench.bench)
 app.command("train")(train.train)
 app.command("pretrain")(pretrain.pretrain)
 app.command("study")(study.study)
+app.command("doctor")(doctor.doctor)
 app.command("clean")(clean.clean)
 app.add_typer(feed.app, name="feed")
 app.add_typer(token.app, name="token")
