@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -38,11 +39,18 @@ Answer = Callable[[Request], Reply | None]
 
 
 class Site:
-    """What a test does at the site, and what it can see of it."""
+    """What a test does at the site, and what it can see of it.
+
+    Attributes
+    ----------
+    had_at : float
+        When Kafka had acknowledged what was last written, on the monotonic clock.
+    """
 
     def __init__(self, bootstrap: str, receiver: HttpReceiver, book: FollowedBook) -> None:
         self.bootstrap, self.receiver, self.book = bootstrap, receiver, book
         self.raised: list[str] = []
+        self.had_at = 0.0
         self.answer: Answer = lambda request: Reply()
 
     def told(self) -> list[str]:
@@ -75,6 +83,7 @@ class Site:
     async def write(self, record: AlertRaised | AlertClosed | RiskAssessed, topic: str = ECG_ALERT) -> None:
         async with AIOKafkaProducer(bootstrap_servers=self.bootstrap) as producer:
             await producer.send_and_wait(topic, CODEC.encode(record), key=record.patient_id.encode())
+            self.had_at = monotonic()
 
     async def acknowledge(self, alert_id: str) -> None:
         verb = CareVerb.ACKNOWLEDGED

@@ -25,7 +25,7 @@ delivered_within_s = 2
 high_probability = 0.85
 
 [ladder]
-high_after_min = [0, {high_min}]
+high_after_min = {ladder_min}
 medium_after_min = [0, 60]
 
 [retry]
@@ -53,18 +53,20 @@ channels = ["ward"]
 
 [[route]]
 name = "senior"
-levels = [1]
+levels = {senior_levels}
 recipient = "senior doctor"
 channels = ["senior"]
 """
 
 
-def write_routes(folder: Path, port: int, high_min: float = 0.05) -> Path:
-    """Write a file of routes with its secret; HIGH escalates after ``high_min`` minutes, MEDIUM late."""
+def write_routes(folder: Path, port: int, *high_min: float) -> Path:
+    """Write a file of routes with its secret; HIGH goes up after so many minutes each time, MEDIUM late."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "webhook.key").write_text(SECRET)
+    ladder_min = [0, *(high_min or (0.05,))]
+    senior_levels = list(range(1, len(ladder_min)))
     path = folder / "routes.toml"
-    path.write_text(ROUTES.format(port=port, high_min=high_min))
+    path.write_text(ROUTES.format(port=port, ladder_min=ladder_min, senior_levels=senior_levels))
     return path
 
 

@@ -82,7 +82,7 @@ async def test_an_acknowledgement_counts_once_or_the_ladder_goes_on(
     broker, tokens = own_apache_broker, tmp_path / "tokens.toml"
     token = new_token(tokens, "nurse", [Role.CLINICIAN])
     async with site_on(broker.bootstrap) as site:
-        routes = write_routes(tmp_path / "routes", site.receiver.port, high_min=0.1)
+        routes = write_routes(tmp_path / "routes", site.receiver.port, 0.1)
         with (
             api_server(broker.bootstrap, redis_url, tokens, tmp_path / "api") as api,
             deliver_server(broker.bootstrap, routes, tmp_path / "deliver") as deliver,
