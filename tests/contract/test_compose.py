@@ -38,6 +38,7 @@ FILLED_IN = {
     "ECG_FOLDER",
     "GRAFANA_PLUGINS",
     "SILENT_BUNDLE",
+    "WATCH_MORE",
 }
 
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
