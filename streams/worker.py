@@ -51,7 +51,7 @@ def run_worker(stages: Sequence[str], settings: Settings) -> int:
         return run_stage(names[0], settings)
     jobs = {name: (name, _own_port(settings, i)) for i, name in enumerate(names)}
     if tuple(stages) == ("all",):
-        jobs[WATCH] = (WATCH, _told_of(settings, names))
+        jobs[WATCH] = (WATCH, watch_settings(settings, names))
     return supervise(jobs, run_stage)
 
 
@@ -125,8 +125,8 @@ def limit_threads(threads: int) -> None:
         threadpool_limits(threads)
 
 
-def _told_of(settings: Settings, names: Sequence[str]) -> Settings:
-    """Tell the watch of these stages where each serves its health, as far as that is known."""
+def watch_settings(settings: Settings, names: Sequence[str]) -> Settings:
+    """Tell the watch beside these stages where each serves its health, as far as that is known."""
     base = settings.metrics_port
     if not base:
         return settings
