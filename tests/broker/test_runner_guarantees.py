@@ -4,6 +4,8 @@ import re
 import signal
 import subprocess
 import sys
+import time
+import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
@@ -21,10 +23,13 @@ from streams.adapters.kafka_probe import (
     PartitionsDifferError,
     TopicMissingError,
 )
+from streams.service import _CANCEL_S, _CLOSE_S
 from streams.settings import Settings
 
 TOY_WORKER = Path(__file__).with_name("toy_worker.py")
 PARTITIONS = 4
+#: What a machine with twice as much to do as it can may add, s.
+BUSY_S = 5.0
 
 
 class Bench:
@@ -293,6 +298,36 @@ async def test_sigterm_ends_a_worker_that_is_held_up_within_its_budget(bench: Be
         "stopped",
     ]
     assert await bench.uncommitted("hold") == 10
+
+
+async def test_sigterm_ends_a_worker_whose_stage_hangs_within_budget_and_bounds(bench: Bench) -> None:
+    hanging = bench.start("hang", drain_budget_s=1, metrics_port=0)
+    await bench.until_logged(hanging, "health_served")
+    await bench.publish_toys(range(10), 2)
+    (served,) = (line for line in bench.log_of(hanging) if line["event"] == "health_served")
+
+    def in_flight() -> int:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{served['port']}/readyz", timeout=2) as answer:
+                return int(json.load(answer)["in_flight"])
+        except OSError:
+            return 0  # not ready yet
+
+    async with asyncio.timeout(60):
+        while True:
+            if await asyncio.to_thread(in_flight):
+                break
+    begun_s = time.monotonic()
+    hanging.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(hanging.wait, 30) == 0
+    # The budget, what cancelled tasks and closing connections are given, and a busy machine's second or two.
+    assert time.monotonic() - begun_s < 1 + _CANCEL_S + _CLOSE_S + BUSY_S
+    assert [line["event"] for line in bench.log_of(hanging)][-3:] == [
+        "drain_incomplete",
+        "leaving_at_once",
+        "stopped",
+    ]
+    assert await bench.uncommitted("hang") == 10
 
 
 async def test_a_transactions_marker_is_lag_that_holds_no_record(
