@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import uvicorn
+from alert_cases import closed
 from care_api import FakeBook, FakeFeeds, FakeLooks
 from care_stories import manifest, new_alert
 from care_ward import Ward, act, feeds, furnish
@@ -65,6 +66,11 @@ class Hospital:
         self.do(self.book.take, raised, utc_now())
         return raised
 
+    def close_alert(self, raised: AlertRaised) -> None:
+        """Let the risk fall again, now."""
+        ended = closed(raised)
+        self.do(lambda: self.book.readers.tell(self.book.book.take_alert(ended, utc_now())))
+
     def act(self, raised: AlertRaised, verb: CareVerb, **more: Any) -> None:
         """Let something happen to an alert, now."""
         self.do(lambda: self.book.readers.tell(self.book.book.take_act(act(raised, verb, utc_now(), **more))))
@@ -73,6 +79,7 @@ class Hospital:
 TOKENS: dict[str, tuple[Role, tuple[str, ...]]] = {
     "dr-ccu": (Role.CLINICIAN, ()),
     "ccu-screen": (Role.VIEWER, ("CCU",)),
+    "operations": (Role.ADMIN, ()),
 }
 
 

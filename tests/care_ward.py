@@ -21,16 +21,19 @@ from schemas.alert import (
     Priority,
     TechnicalAlarm,
 )
-from schemas.audit import CareAction, CareVerb, Outcome
+from schemas.audit import CareAction, CareScope, CareVerb, Outcome
 from schemas.featurized import EcgFeaturized
 from schemas.feed import FeedHealth, RefusalCount
 from schemas.identity import action_id
 from schemas.risk import RiskAssessed
+from streams.deliver.acts import By, mute_subject
 from streams.history import history_point
 from streams.waveform import Strip
 from streams.worklist import Order, PatientRow
 
 LONG_WARD = "Geriatrics and rehabilitation, building 7, second floor"
+#: Whose risk fell again before anybody answered.
+FELL = "SIM-007601"
 LONG_NAME = "NORTH-HOSPITAL-PSEUDONYM-0f3a9c77d1b24e0c8a55"
 
 
@@ -214,6 +217,14 @@ def _beds(now: datetime) -> list[Bed]:
             raised_ago=6 * _HOUR,
             acts=((6 * _HOUR, verb.LISTED, {"reason": "the ECG was 13 h old when it came"}),),
         ),
+        Bed(
+            story="first",
+            patient_id=FELL,
+            ward_id="CCU",
+            ago=31 * _HOUR,
+            raised_ago=30 * _HOUR,
+            acts=((30 * _HOUR, verb.DELIVERED, _CHAT),),
+        ),
         Bed(story="riser", patient_id="SIM-007501", ward_id="CCU", ago=6 * _MINUTE),
         Bed(story="calm", patient_id="SIM-007008", ward_id="CCU", ago=20 * _HOUR),
         Bed(story="failing", patient_id="SIM-007028", ward_id="CCU", ago=5 * _HOUR),
@@ -232,7 +243,32 @@ def furnish(book: FakeBook, store: Ward, now: datetime) -> None:
         raised[bed.patient_id] = alert
         for ago, verb, more in bed.acts:
             book.book.take_act(act(alert, verb, now - ago, **more))
-    old = raised["SIM-007318"]
+    _mute(book, now)
+    _move(store, "SIM-007105", "CCU")
+    _close(book, raised["SIM-007318"], now)
+    _close(book, raised[FELL], now)
+    _step_up(book, store, raised["SIM-007001"], now)
+    book.open_alarms += _alarms(now)
+
+
+def _move(store: Ward, patient_id: str, ward_id: str) -> None:
+    store.rows = [
+        replace(row, ward_id=ward_id) if row.patient_id == patient_id else row for row in store.rows
+    ]
+
+
+def _mute(book: FakeBook, now: datetime) -> None:
+    quiet = (
+        (CareScope.WARD, LONG_WARD, 3 * _HOUR, "Drill of the pagers; the ward has a runner meanwhile."),
+        (CareScope.PATIENT, LONG_NAME, 70 * _HOUR, "Comfort care agreed with the family."),
+        (CareScope.SITE, "south", 19 * _HOUR, "Migration of the ECG archive: copies arrive out of order."),
+    )
+    for scope, subject, left, reason in quiet:
+        by = By(actor="dr-geriatrics", origin="inbox")
+        book.book.take_act(mute_subject(scope, subject, by, now - 2 * _HOUR, until=now + left, text=reason))
+
+
+def _close(book: FakeBook, old: AlertRaised, now: datetime) -> None:
     ended = AlertClosed(
         alert_id=old.alert_id,
         patient_id=old.patient_id,
@@ -243,8 +279,6 @@ def furnish(book: FakeBook, store: Ward, now: datetime) -> None:
         policy_version=old.policy_version,
     )
     book.book.take_alert(ended, now - 20 * _HOUR)
-    _step_up(book, store, raised["SIM-007001"], now)
-    book.open_alarms += _alarms(now)
 
 
 def _admit(book: FakeBook, store: Ward, bed: Bed, now: datetime) -> AlertRaised | None:

@@ -153,11 +153,15 @@ class Services:
         """Latest state of a patient, as :meth:`WardReads.latest`; None as well when that takes too long."""
         return (await rows_now(self.wards, [patient_id])).get(patient_id)
 
+    async def where_now(self, cases: Iterable[AlertCase]) -> Mapping[str, str]:
+        """Ward in which the patient of each open alert lies now, as far as that is known in time."""
+        rows = await rows_now(self.wards, {case.alert.patient_id for case in cases if case.is_open})
+        return {asked: row.ward_id for asked, row in rows.items()}
+
     async def open_by_ward(self, token: CareToken) -> Counter[str]:
         """How many open alerts the caller sees of each ward: raised there, or of who lies there now."""
-        waiting = [case.alert for case in self.cases(token, await self.lying(token)) if case.is_open]
-        rows = await rows_now(self.wards, {alert.patient_id for alert in waiting})
-        now = {asked: row.ward_id for asked, row in rows.items()}
+        cases = self.cases(token, await self.lying(token))
+        waiting, now = [case.alert for case in cases if case.is_open], await self.where_now(cases)
         return Counter(
             ward for alert in waiting for ward in {alert.ward_id, now.get(alert.patient_id, alert.ward_id)}
         )

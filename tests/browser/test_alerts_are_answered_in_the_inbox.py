@@ -164,10 +164,26 @@ def test_an_answer_that_kafka_did_not_take_is_said_to_be_none(own_ward: Hospital
     expect(page.locator(".waiting .alert")).to_be_visible()
 
 
+def test_what_fell_again_unanswered_is_still_acknowledged_from_the_list(
+    own_ward: Hospital, enter: Enter
+) -> None:
+    page = enter(own_ward)
+    raised = own_ward.raise_alert(1)
+    own_ward.close_alert(raised)
+    fell = page.locator(".group.fell")
+    expect(fell).to_contain_text("Risk fell again, nobody answered", timeout=SOON_MS)
+    expect(page.get_by_text("No alert waits for an answer")).to_be_visible()
+    fell.get_by_role("button", name="Acknowledge alert of patient SIM-900001").click()
+    expect(fell).to_have_count(0)
+    page.goto("/?show=ended")
+    expect(page.locator(".ended .alert")).to_contain_text("answered by dr-ccu")
+
+
 def test_a_viewer_sees_and_is_offered_nothing_to_press(ward: Hospital, enter: Enter) -> None:
     page = enter(ward, "ccu-screen")
     expect(page.locator(".alert").first).to_be_visible()
     assert page.get_by_role("button", name=re.compile("^Acknowledge")).count() == 0
-    assert set(page.locator(".a-who .ward").all_inner_texts()) == {"CCU"}
+    wards = set(page.locator(".a-who .ward").all_inner_texts())
+    assert wards == {"CCU", "Ward 3 North, now CCU"}  # who was moved here took the alert along
     page.locator(".a-open").first.click()
     expect(page.get_by_text("Your token may look, not answer")).to_be_visible()

@@ -34,6 +34,7 @@ def pages(hospital: Hospital) -> dict[str, str]:
         "ward": "/wards/CCU",
         "patient": "/patients/SIM-007001?span=all",
         "patient-not-scored": "/patients/SIM-007028",
+        "mutes": "/mutes",
         "feeds": "/feeds",
         "model": "/model",
         "help": "/help",

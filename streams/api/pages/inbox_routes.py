@@ -36,7 +36,9 @@ def inbox_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> Non
     ) -> Response:
         services = parts.services
         lying = await services.lying(caller.token, [ward] if ward else [])
-        look, cases = parts.look(caller, lying), services.cases(caller.token, lying)
+        cases = services.cases(caller.token, lying)
+        lying = {**await services.where_now(cases), **lying}
+        look = parts.look(caller, lying)
         shown = [case for case in cases if not ward or ward in wards_of(case, lying)]
         named = {each for case in cases for each in wards_of(case, lying)}
         alarms = services.book.alarms
