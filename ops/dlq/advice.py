@@ -34,14 +34,6 @@ _ADVICE: Final = {
         f"It did not fit into memory even alone. Give the worker more memory, or device memory, {_REPLAY}."
     ),
     "DEVICE_MEMORY": f"It did not fit into the device's memory even alone. Give the worker more, {_REPLAY}.",
-    "HISTORY_VERSION": (
-        "It needs a newer release than the worker that met it. Bring all workers to the same release, "
-        f"{_REPLAY}."
-    ),
-    "STATE_VERSION": (
-        "The patient's state was written by a newer release. Bring all alert workers to that release, "
-        f"{_REPLAY}."
-    ),
 }
 
 _RETRYABLE: Final = f"What it needed was away for too long. See that it is back (diastole doctor), {_REPLAY}."
