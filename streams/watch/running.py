@@ -82,7 +82,7 @@ async def run_watch(settings: Settings, now: UtcClock = utc_now) -> None:
 
     async def serve(_: None, stop: asyncio.Event) -> None:
         await stop.wait()
-        log.info("stopped", stage=STAGE)
+        log.info("watch_ended")
 
     await serve_until_told(_watching(watcher, addresses, settings, codec, metrics, now), serve)
 
