@@ -11,11 +11,12 @@ from itertools import combinations
 from statistics import median
 from typing import Final
 
-#: Torch, Faust and their caches have settled by then, s.
-WARM_UP_S: Final = 60.0
+#: A worker meets its last batch shape and fills its buffers some minutes after it began, s: infer was seen to
+#: take 20 MB more in its second and third minute.
+WARM_UP_S: Final = 300.0
 
 #: Two samples nearer than this say more about the allocator than about growth, s.
-_LEAST_APART_S: Final = 30.0
+_LEAST_APART_S: Final = 120.0
 
 #: In an hour, of what there is: more than this is growth. 10 % of a worker's 300 MB an hour fills 4 GB of a
 #: node in five days, which an operator would see; noise of the allocator is 1 to 3 %.

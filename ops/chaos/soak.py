@@ -10,6 +10,7 @@ from typing import Final
 
 from models.bundle import DEFAULT_BUNDLE
 from ops.chaos.campaign import Campaign, Say, play_seed, said_of
+from ops.chaos.faults import available
 from ops.chaos.growth import Growth, Reading, growth
 from ops.chaos.oracle import read_rules
 from ops.chaos.palette import Turns, load_palette
@@ -21,6 +22,14 @@ from streams.policy import DEFAULT_POLICY
 #: A soak is cut into plays of this length, each judged like a seed of a campaign: what a play wrote is then
 #: deleted, so that an hour at tens of ECGs a second does not fill the disk.
 _PLAY_S: Final = 300.0
+
+#: Faults that end workers are for campaigns: what is begun anew every few minutes is not seen to grow.
+ENDING_KINDS: Final = frozenset(
+    {"sigkill", "sigkill-stage", "clock-jump", "redeploy", "new-bundle", "registry-down"}
+)
+
+#: Memory that is not judged: Redis is to hold more with every patient, and Java fills the heap it was given.
+_MEANT_TO_GROW: Final = frozenset({"redis", "broker"})
 
 #: What is looked at of every process.
 WATCHED: Final = ("rss_mb", "handles", "threads")
@@ -50,8 +59,8 @@ class Soak:
         """One look a line."""
         return self.folder / "samples.jsonl"
 
-    def play(self, seed: int, lasts_s: float) -> Campaign:
-        """Describe one play of so many seconds."""
+    def play(self, seed: int, lasts_s: float, kinds: tuple[str, ...]) -> Campaign:
+        """Describe one play of so many seconds, with faults of these kinds."""
         ecgs = max(1, round(self.rate_per_s * lasts_s))
         return Campaign(
             home=self.home,
@@ -60,6 +69,7 @@ class Soak:
             ecgs=ecgs,
             patients=max(10, ecgs // 20),
             faults=round(lasts_s / self.fault_every_s),
+            kinds=kinds,
             rate_per_s=self.rate_per_s,
         )
 
@@ -78,13 +88,14 @@ async def run_soak(soak: Soak, say: Say) -> list[SeedResult]:
     palette = await asyncio.to_thread(load_palette, soak.home, DEFAULT_BUNDLE, turns)
     results: list[SeedResult] = []
     async with running_cluster(soak.home) as cluster:
+        kinds = tuple(kind for kind in available(cluster) if kind not in ENDING_KINDS)
         begun_s = time.monotonic()
         ends_s = begun_s + 60.0 * soak.minutes
         looking = asyncio.create_task(sample(cluster, soak.samples, begun_s))
         try:
             while (left_s := ends_s - time.monotonic()) > 0.0:
                 seed = soak.first_seed + len(results)
-                campaign = soak.play(seed, min(_PLAY_S, left_s))
+                campaign = soak.play(seed, min(_PLAY_S, left_s), kinds)
                 result = await play_seed(campaign, cluster, seed, palette)
                 results.append(result)
                 await asyncio.to_thread(append_result, campaign.results, result)
@@ -116,9 +127,11 @@ def growths(samples: Sequence[Sample]) -> dict[str, list[Growth]]:
 
 
 def growths_of(path: Path) -> dict[str, list[Growth]]:
-    """Judge a file of samples. Redis is left out: what it holds of new patients is meant to grow."""
-    found = growths(read_samples(path))
-    redis = [
-        replace(each, per_hour=None) if each.what == "rss_mb" else each for each in found.get("redis", [])
-    ]
-    return found | ({"redis": redis} if redis else {})
+    """Judge a file of samples; memory that is meant to grow is told, and not judged."""
+    return {
+        part: [
+            replace(each, per_hour=None) if part in _MEANT_TO_GROW and each.what == "rss_mb" else each
+            for each in found
+        ]
+        for part, found in growths(read_samples(path)).items()
+    }

@@ -75,8 +75,8 @@ def soak_for(
 ) -> None:
     """Run under steady load with faults for long: nothing may be lost, and nothing may grow.
 
-    Samples memory, file handles, threads, lag and latency every 5 s, and draws them. Exit code 1 when a play
-    does not hold or something grows.
+    Faults that end workers are left out: those are for "chaos run". Samples memory, handles, threads, lag
+    and latency every 5 s, and draws them. Exit code 1 when a play does not hold or something grows.
     """
     from ops.chaos.sampling import read_samples
     from ops.chaos.soak import Soak, growths_of, run_soak

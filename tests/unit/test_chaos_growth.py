@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ops.chaos.faults import FAULTS
 from ops.chaos.growth import Reading, growth
 from ops.chaos.sampling import look_at
+from ops.chaos.soak import ENDING_KINDS
 
 
 def readings(amount: Callable[[float], float], *, lives: int = 1, lasts_s: float = 1800.0) -> list[Reading]:
@@ -38,7 +40,7 @@ def noisy(level: float, sd: float) -> Callable[[float], float]:
     ],
 )
 def test_memory(amount: Callable[[float], float], lives: int, grows: bool) -> None:
-    lasts_s = 1800.0 if lives == 1 else 300.0
+    lasts_s = 1800.0 if lives == 1 else 900.0
     assert growth("rss_mb", readings(amount, lives=lives, lasts_s=lasts_s)).grows is grows
 
 
@@ -47,7 +49,7 @@ def test_a_handle_leaked_every_minute_is_seen() -> None:
 
 
 def test_lives_too_short_to_say_are_not_judged() -> None:
-    found = growth("rss_mb", readings(lambda age: age, lives=20, lasts_s=60.0))
+    found = growth("rss_mb", readings(lambda age: age, lives=20, lasts_s=300.0))
     assert found.per_hour is None
     assert not found.grows
 
@@ -65,3 +67,7 @@ def test_a_process_is_looked_at() -> None:
 def test_a_process_that_is_gone_is_left_out(tmp_path: Path) -> None:
     assert look_at("me", 1, tmp_path) is None
     assert look_at("me", None) is None
+
+
+def test_kinds_that_end_workers_are_kinds_there_are() -> None:
+    assert FAULTS.keys() > ENDING_KINDS
