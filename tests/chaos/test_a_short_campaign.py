@@ -11,7 +11,7 @@ from ops.services import has_apache_kafka
 #: One for each part: workers, Kafka, Redis. More kinds than these take minutes: ``make chaos``.
 KINDS = ("sigkill-stage", "broker-kill", "redis-flush")
 
-#: Of this one the stage that is killed is alert, in the middle of the play: what it remembers is put to the test.
+#: With it the stage that is killed is alert, in the middle: what it remembers is put to the test.
 SEED = 20262
 
 
