@@ -1,8 +1,9 @@
 """Telling channels that an alert is over, so that a flag or a lamp does not stay on.
 
 Each channel is told once, for the highest level it was handed: an alert is one thing to it, however often it
-was brought up there. Noted as DELIVERED over ``<channel>/end``, for nobody: what was noted is not told again.
-What cannot be told within a day is left: by then people have looked.
+was brought up there. One that did not answer may have taken it all the same, and is told too. Noted as
+DELIVERED over ``<channel>/end``, for nobody: what was noted is not told again. What cannot be told within a
+day is left: by then people have looked.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from schemas.audit import CareAction
 from schemas.errors import DiastoleError, RetriableError
 from streams.deliver.case import AlertCase
 from streams.deliver.channels.channel import RetractingChannel
-from streams.deliver.own_acts import delivered
+from streams.deliver.own_acts import delivered, is_refusal
 from streams.deliver.sending import Sender
 from streams.deliver.steps import Send
 
@@ -84,10 +85,11 @@ class Ends:
 
 
 def _highest(case: AlertCase) -> dict[str, int]:
-    """Return the highest level of each channel that was told of the alert and not yet of its end."""
+    """Return the highest level of each channel that may know of the alert and was not told of its end."""
     told = {channel for channel, _ in case.delivered}
+    unsure = {place for place, failed in case.failures.items() if not all(map(is_refusal, failed))}
     return {
         channel: level  # of one channel the last, and so the highest, stays
-        for channel, level in sorted(case.delivered)
+        for channel, level in sorted({*case.delivered, *unsure})
         if f"{channel}{_END}" not in told
     }

@@ -256,6 +256,43 @@ async def test_the_end_of_an_alert_is_told_once_to_whom_it_was_told() -> None:
     assert len(world.taken) == 1
 
 
+async def test_the_end_is_told_to_who_may_have_taken_the_notice_and_not_to_who_refused_it() -> None:
+    failures = {"pager": ChannelRetryError("no answer in time"), "mail": ChannelRefusedError("no")}
+    world = World(answers={name: lambda notice, why=why: why for name, why in failures.items()})
+    async with running(world, routes_of("pager", "mail")) as process:
+        alert_id = world.raise_alert()
+        await until(lambda: len(world.acts(CareVerb.DELIVERY_FAILED)) == 2)
+        world.write(ECG_ALERT, closed_of(process.book.book.cases[alert_id].alert))
+        await until(lambda: bool(world.acts(CareVerb.DELIVERED)))
+        world.pass_time(60 * MINUTE)
+        await settled()
+    assert world.ends == [("pager", f"{alert_id}:pager:0")]
+    assert not world.taken
+
+
+async def test_two_that_both_think_an_alert_is_theirs_tell_it_under_one_key_and_count_once() -> None:
+    world = World(held={"pager": asyncio.Event()})
+    async with running(world, routes_of("pager")) as one, running(world, routes_of("pager")) as two:
+        alert_id = world.raise_alert()
+        await until(lambda: world.at_once["pager"] == 2)
+        world.held["pager"].set()
+        await until(lambda: len(world.taken) == 2)
+        world.pass_time(11 * MINUTE)
+        await until(lambda: bool(world.keys("senior")))
+        await settled()
+        world.act(alert_id)
+        cases = [process.book.book.cases[alert_id] for process in (one, two)]
+    assert set(world.taken) == {("pager", f"{alert_id}:pager:0"), ("senior", f"{alert_id}:senior:1")}
+    assert len({act.action_id for act in world.acts(CareVerb.ESCALATED)}) == 1
+    for case in cases:
+        assert Counter(act.verb for act in case.acts) == {
+            CareVerb.DELIVERED: 2,
+            CareVerb.ESCALATED: 1,
+            CareVerb.ACKNOWLEDGED: 1,
+        }
+    assert cases[0].acts == cases[1].acts
+
+
 async def test_a_channel_that_was_told_at_every_level_is_told_one_end() -> None:
     world = World()
     route = Route(name="ward", levels=(0, 1, 2), recipient="ward doctor", channels=("pager",))
