@@ -133,7 +133,11 @@ def _beds(now: datetime) -> list[Bed]:
             ward_id="Ward 3 North",
             ago=_HOUR,
             raised_ago=0.7 * _HOUR,
-            acts=((0.7 * _HOUR, verb.DELIVERED, _CHAT),),
+            acts=(
+                (0.7 * _HOUR, verb.DELIVERED, _CHAT),
+                (0.2 * _HOUR, verb.ESCALATED, {"level": 1}),
+                (0.2 * _HOUR, verb.DELIVERED, _PAGER),
+            ),
         ),
         Bed(
             story="first",
@@ -213,7 +217,7 @@ def _beds(now: datetime) -> list[Bed]:
             story="fibrillating",
             patient_id="SIM-007401",
             ward_id="CCU",
-            ago=7 * _HOUR,
+            ago=20 * _HOUR,
             raised_ago=6 * _HOUR,
             acts=((6 * _HOUR, verb.LISTED, {"reason": "the ECG was 13 h old when it came"}),),
         ),

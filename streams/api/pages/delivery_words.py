@@ -11,7 +11,7 @@ from streams.deliver.plan import is_fresh, is_overdue, next_escalation
 from streams.deliver.routing import Routes
 
 #: What to look at when what is due was not done.
-_IS_IT_RUNNING: Final = "is `diastole deliver` running?"
+_IS_IT_RUNNING: Final = "is “diastole deliver” running?"
 
 #: The service notes an escalation within seconds of its time; a silence of a minute is worth a word.
 _GRACE: Final = timedelta(seconds=60)
