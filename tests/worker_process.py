@@ -51,6 +51,11 @@ class WorkerProcess:
         self._process.wait()
 
     @property
+    def pid(self) -> int | None:
+        """Process id; None once it has ended."""
+        return self._process.pid if self._process.poll() is None else None
+
+    @property
     def output(self) -> str:
         """All it wrote so far, standard output and error together."""
         return self._log.read_text()

@@ -1,7 +1,7 @@
 """Asking Kafka what we may do, before it is tried: an operator learns of every missing right at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
@@ -9,15 +9,14 @@ from aiokafka.errors import (
     IncompatibleBrokerVersion,
     TopicAuthorizationFailedError,
 )
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 from schemas.errors import ConfigurationError
 from streams.access import KafkaAccess
+from streams.adapters.kafka_rights_wire import GroupRightsRequest, TopicRightsRequest
 from streams.rights import KafkaRight, Operation
 
-#: Kafka's numbers of operations; bit n of an answer is that of number n.
-_NUMBER: Final[Mapping[Operation, int]] = {
+#: Kafka's numbers of operations; bit n of an answer about rights is that of number n.
+NUMBERS: Final[Mapping[Operation, int]] = {
     "Read": 3,
     "Write": 4,
     "Create": 5,
@@ -34,66 +33,6 @@ class RightMissingError(ConfigurationError):
     """Kafka knows us and does not let us do what we are here for."""
 
     code = "RIGHT_MISSING"
-
-
-class _TopicRightsResponse(Response):  # type: ignore[misc]  # aiokafka has no types
-    # Metadata, version 8: the first that tells what the asker may do; aiokafka knows it up to 5.
-    API_KEY = 3
-    API_VERSION = 8
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "brokers",
-            Array(("node_id", Int32), ("host", String("utf-8")), ("port", Int32), ("rack", String("utf-8"))),
-        ),
-        ("cluster_id", String("utf-8")),
-        ("controller_id", Int32),
-        (
-            "topics",
-            Array(
-                ("error_code", Int16),
-                ("topic", String("utf-8")),
-                ("is_internal", Boolean),
-                (
-                    "partitions",
-                    Array(
-                        ("error_code", Int16),
-                        ("partition", Int32),
-                        ("leader", Int32),
-                        ("leader_epoch", Int32),
-                        ("replicas", Array(Int32)),
-                        ("isr", Array(Int32)),
-                        ("offline_replicas", Array(Int32)),
-                    ),
-                ),
-                ("authorized_operations", Int32),
-            ),
-        ),
-        ("authorized_operations", Int32),
-    )
-
-
-class _TopicRightsRequestStruct(RequestStruct):  # type: ignore[misc]  # aiokafka has no types
-    API_KEY = 3
-    API_VERSION = 8
-    RESPONSE_TYPE = _TopicRightsResponse
-    SCHEMA = Schema(
-        ("topics", Array(String("utf-8"))),
-        ("allow_auto_topic_creation", Boolean),
-        ("include_cluster_authorized_operations", Boolean),
-        ("include_topic_authorized_operations", Boolean),
-    )
-
-
-class _TopicRightsRequest(Request[_TopicRightsRequestStruct]):  # type: ignore[misc]  # aiokafka has no types
-    API_KEY = 3
-    _CLASSES: ClassVar[Any] = (_TopicRightsRequestStruct,)
-
-    def __init__(self, topics: list[str]) -> None:
-        self._topics = topics
-
-    def build(self, request_struct_class: type[_TopicRightsRequestStruct]) -> _TopicRightsRequestStruct:
-        return request_struct_class(self._topics, False, True, True)
 
 
 async def require_rights(
@@ -136,7 +75,7 @@ async def missing_rights(admin: AIOKafkaAdminClient, rights: Sequence[KafkaRight
         right
         for right in rights
         if (told := granted.get((right.kind, right.name))) is not None
-        and not told & 1 << _NUMBER[right.operation]
+        and not told & 1 << NUMBERS[right.operation]
     )
 
 
@@ -152,7 +91,7 @@ def describe_missing(missing: Iterable[KafkaRight], access: KafkaAccess) -> str:
 async def _topic_answers(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[tuple[str, str], int | None]:
     if not topics:
         return {}
-    answer = (await admin._send_request(_TopicRightsRequest(topics))).to_object()
+    answer = (await admin._send_request(TopicRightsRequest(topics))).to_object()
     told: dict[tuple[str, str], int | None] = {
         ("topic", topic["topic"]): _told(
             topic["error_code"], topic["authorized_operations"], TopicAuthorizationFailedError.errno
@@ -165,7 +104,8 @@ async def _topic_answers(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[
 
 async def _group_answer(admin: AIOKafkaAdminClient, group: str) -> int | None:
     try:
-        (answer,) = await admin.describe_consumer_groups([group], include_authorized_operations=True)
+        node = await admin.find_coordinator(group)
+        answer = await admin._send_request(GroupRightsRequest(group), node)
     except GroupAuthorizationFailedError:
         return 0
     (described,) = answer.to_object()["groups"]

@@ -64,6 +64,9 @@ async def kafka_refusal(broker: Broker) -> str | None:
 
 
 def _reason(error: BaseException, access: KafkaAccess) -> str | None:
+    # First, since a certificate that is not trusted is a ValueError too.
+    if access.is_encrypted and (why := tls_trouble(error, "DIASTOLE_KAFKA")):
+        return why
     if isinstance(error, (SaslAuthenticationFailed, AuthenticationFailedError, ValueError)):
         # A ValueError is a server that cannot prove that it knows the password.
         return (
@@ -74,9 +77,7 @@ def _reason(error: BaseException, access: KafkaAccess) -> str | None:
         return f"it does not take {access.mechanism}; set DIASTOLE_KAFKA_SASL_MECHANISM to one that it takes"
     if isinstance(error, IllegalSaslStateError):
         return "this port takes no user and password; set DIASTOLE_KAFKA_SECURITY to SSL, or use another"
-    if access.is_encrypted:
-        return tls_trouble(error, "DIASTOLE_KAFKA")
-    if any(_is_alert(cause) for cause in causes(error)):
+    if not access.is_encrypted and any(_is_alert(cause) for cause in causes(error)):
         return "this port speaks TLS; set DIASTOLE_KAFKA_SECURITY to SASL_SSL or SSL"
     return None
 

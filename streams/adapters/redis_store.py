@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+from redis.exceptions import ResponseError
+
 from schemas.errors import ConfigurationError, DiastoleError, RetriableError
 from streams.access import RedisPlace, redis_access
 from streams.adapters.redis_scripts import REDIS_TROUBLE, Call, RedisScripts
-from streams.adapters.redis_trouble import lacking, redis_reason, redis_refusal
+from streams.adapters.redis_trouble import is_denied_script, lacking, redis_reason, redis_refusal
 from streams.rights import RedisRights
 
 #: KEYS: one of ours. ARGV: commands. Gives those that who asks may not run on it; running none.
@@ -15,7 +17,7 @@ _MAY: Final = """
 local missing = {}
 if redis.acl_check_cmd then
   for _, command in ipairs(ARGV) do
-    if not redis.acl_check_cmd(command, KEYS[1], '0', '0') then missing[#missing + 1] = command end
+    if not redis.acl_check_cmd(command, KEYS[1]) then missing[#missing + 1] = command end
   end
 end
 return missing
@@ -91,7 +93,14 @@ class RedisStore:
         if not calls:
             return []
         with self._as_unavailable():
-            return await self._scripts.run(calls)
+            try:
+                return await self._scripts.run(calls)
+            except ResponseError as error:
+                if not is_denied_script(error):
+                    raise
+                # Of a script Redis says only that some right is missing.
+                missing = await self._missing()
+        raise self._error(f"{self._what}: {lacking(missing, self._access)}")
 
     async def close(self) -> None:
         """Close all connections; calling it again does nothing."""

@@ -4,13 +4,15 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from streams.access import RedisAccess
 from streams.adapters.tls_trouble import tls_trouble
 
 #: The server's texts name the command between quotes; what else stands there may be a key.
 _COMMAND: Final = re.compile(r"'([a-z]+(?:\|[a-z-]+)?)' command")
+
+_DENIED_SCRIPT: Final = "The user executing the script can't"
 
 _GRANTED: Final = "see the line to grant with: diastole topics rights --format redis-acl"
 
@@ -34,7 +36,7 @@ def redis_refusal(error: BaseException, access: RedisAccess) -> str | None:
 
 def missing_right(error: BaseException, access: RedisAccess) -> str | None:
     """Say which right an error is about; None when it is about none."""
-    if not isinstance(error, NoPermissionError) and "ACL failure in script" not in str(error):
+    if not isinstance(error, NoPermissionError) and not is_denied_script(error):
         return None
     named = _COMMAND.search(str(error))
     if named is not None:
@@ -42,8 +44,15 @@ def missing_right(error: BaseException, access: RedisAccess) -> str | None:
     return f"{_who(access)} has no right at Redis to its keys; {_GRANTED}"
 
 
+def is_denied_script(error: BaseException) -> bool:
+    """Whether a script was begun and may not run a command or use a key; Redis does not say which."""
+    return isinstance(error, ResponseError) and _DENIED_SCRIPT in str(error)
+
+
 def lacking(commands: Sequence[str], access: RedisAccess) -> str:
     """Say which commands a user may not run, and how that is granted."""
+    if not commands:
+        return f"{_who(access)} has no right at Redis to keys or commands of our scripts; {_GRANTED}"
     grant = " ".join(f"+{command.lower()}" for command in commands)
     return (
         f"{_who(access)} has no right at Redis to run {', '.join(commands)}: "

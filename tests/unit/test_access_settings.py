@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import Authority, secret_file
 
 from schemas.errors import ConfigurationError
 from streams.access import KafkaAccess, RedisAccess, client_options, without_password
 from streams.settings import Settings, load_settings
-from tests.certificates import Authority, secret_file
 
 SECRET = "tr0ub4dor&3 with spaces and ü"  # noqa: S105  # what must not show
 
