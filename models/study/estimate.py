@@ -53,8 +53,9 @@ def share_interval(count: int, of: int) -> Estimate:
     share, spread = count / of, Z_95**2 / of
     centre = (share + spread / 2) / (1 + spread)
     half = np.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
-    # At 0 of n and n of n a bound is exactly 0 or 1; rounding must not carry it beyond.
-    return Estimate(value=share, low=max(float(centre - half), 0.0), high=min(float(centre + half), 1.0))
+    # At 0 of n and n of n a bound is exactly the share, 0 or 1; rounding must not carry it away.
+    low, high = min(float(centre - half), share), max(float(centre + half), share)
+    return Estimate(value=share, low=max(low, 0.0), high=min(high, 1.0))
 
 
 def two_sided_p(z: float) -> float:

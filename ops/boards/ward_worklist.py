@@ -121,9 +121,9 @@ def _worklist(places: Places) -> Panel:
             Field(name="quality_score", title="quality", options={"decimals": 2}),
             Field(name="n_open_alerts", title="open alerts"),
         ],
-        "Risk, phenotype and change are of the last ECG that could be scored, however old; why the newest has "
-        "no score is beside them. In the order of the read API: patients without two scored ECGs have no change "
-        "and come last. An empty cell is a missing value.",
+        "Risk, phenotype and change are of the last ECG that could be scored, however old; why the newest "
+        "has none is beside them. In the order of the read API: patients without two scored ECGs have no "
+        "change, and come last. An empty cell is a missing value.",
     )
 
 

@@ -1,9 +1,10 @@
-"""The comparison as a picture: how many alerts each threshold or policy means, and how many are right."""
+"""The comparison as a picture: how many alerts each policy or threshold means, and how many are right."""
 
 import io
+import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,13 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models.atomic import write_atomically
-from models.study.estimate import Estimate
+from models.study.estimate import Estimate, share_interval
 from ops.burden.burden import Burden
 from schemas.errors import ConfigurationError
 from streams.policy import Policy
 
-#: Told apart with any colour vision (Okabe and Ito).
+#: Told apart with any colour vision (Okabe and Ito); beyond six by their form too.
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_FORMS: Final = ("o-", "s--", "^:", "D-.")
 
 #: Text stays text, and ids do not change: the same numbers give the same file.
 _STYLE: Final[Any] = {
@@ -26,15 +28,50 @@ _STYLE: Final[Any] = {
     "svg.hashsalt": "diastole",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "font.size": 10.0,
+    "font.size": 9.0,
 }
 _FORMATS: Final = {".png": "png", ".svg": "svg"}
-_BESIDE: Final = 0.003  # of probability, from one line to the next
-_PANEL_INCHES: Final = (5.2, 3.6)
+_PANEL_INCHES: Final = (4.0, 2.8)
+_COLUMNS: Final = 3
+_TITLE_INCHES: Final = 1.0  # of title and legend together
+
+#: From one line to the next, as a share of the axis: intervals of two policies would hide one another.
+_BESIDE: Final = 0.012
+
+_Found = Callable[[Burden], Estimate | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Panel:
+    """One thing that is compared; ``top`` of a share, None where the axis goes as far as the numbers do."""
+
+    label: str
+    found: _Found
+    top: float | None = None
+
+
+_SHARE_TOP: Final = 1.02  # room for a mark at 1
+
+_PANELS: Final = (
+    _Panel(label="alerts per 100 beds a day", found=lambda each: each.rate),
+    _Panel(
+        label="repeats, share of alerts",
+        found=lambda each: share_interval(each.n_repeats, each.n_alerts),
+        top=_SHARE_TOP,
+    ),
+    _Panel(label="time in high, share", found=lambda each: each.high, top=_SHARE_TOP),
+)
+_LABELLED: Final = (
+    _Panel(label="PPV", found=lambda each: each.ppv, top=_SHARE_TOP),
+    _Panel(label="sensitivity", found=lambda each: each.sensitivity, top=_SHARE_TOP),
+    _Panel(label="alerts to evaluate for a right one", found=lambda each: each.to_evaluate),
+)
 
 
 def draw(path: Path, burdens: Sequence[Burden], title: str) -> None:
-    """Draw alerts against the enter threshold, and beside it, where there are labels, PPV and sensitivity.
+    """Draw what the table says, over enter thresholds, or policies beside each other where each has but one.
+
+    What cannot be said is left out, and no line joined over it.
 
     Raises
     ------
@@ -44,29 +81,37 @@ def draw(path: Path, burdens: Sequence[Burden], title: str) -> None:
     form = _FORMATS.get(path.suffix.lower())
     if form is None:
         raise ConfigurationError(f"{path.name}: a plot is written as .png or .svg")
-    has_labels = any(burden.ppv is not None for burden in burdens)
+    panels = (*_PANELS, *(_LABELLED if any(burden.ppv is not None for burden in burdens) else ()))
+    rows = len(panels) // _COLUMNS
+    width, height = _PANEL_INCHES
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_PANEL_INCHES[0] * (1 + has_labels), _PANEL_INCHES[1]), layout="constrained")
-        figure.set_layout_engine("constrained", h_pad=0.1)
-        panels = figure.subplots(1, 1 + has_labels, squeeze=False)[0]
-        _rates(panels[0], burdens)
-        if has_labels:
-            _rightness(panels[1], burdens)
-        figure.suptitle(title, fontsize=9, x=0.01, horizontalalignment="left", wrap=True)
+        figure = Figure(figsize=(width * _COLUMNS, height * rows + _TITLE_INCHES), layout="constrained")
+        figure.set_layout_engine("constrained", h_pad=0.1, w_pad=0.1)
+        families = _families(burdens)
+        for axes, panel in zip(figure.subplots(rows, _COLUMNS).flat, panels, strict=True):
+            _draw_panel(axes, panel, families)
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower left", frameon=False, ncols=4)
+        said = f"{title}\nbars: intervals of 95 %"
+        figure.suptitle(said, fontsize=9, x=0.01, horizontalalignment="left", wrap=True)
         buffer = io.BytesIO()
         figure.savefig(buffer, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None)
     write_atomically(path, buffer.getvalue())
 
 
-def _families(burdens: Sequence[Burden]) -> list[tuple[str, list[Burden]]]:
-    """Policies that differ in thresholds alone belong together; those of one name are told by digest."""
+_Family = tuple[str, list[Burden]]
+
+
+def _families(burdens: Sequence[Burden]) -> list[_Family]:
+    """Policies that differ in thresholds alone belong together; of one name, they are called as in tables."""
     families: dict[str, list[Burden]] = {}
     for burden in sorted(burdens, key=lambda each: each.policy.enter_threshold):
         families.setdefault(_but_for_thresholds(burden.policy), []).append(burden)
     labels = Counter(family[0].policy.label for family in families.values())
     return [
-        (key if labels[family[0].policy.label] > 1 else family[0].policy.label, family)
-        for key, family in sorted(families.items())
+        (policy.version if labels[policy.label] > 1 else policy.label, family)
+        for _, family in sorted(families.items())
+        for policy in [family[0].policy]
     ]
 
 
@@ -74,59 +119,39 @@ def _but_for_thresholds(policy: Policy) -> str:
     return replace(policy, enter_threshold=1.0, exit_threshold=0.5).version
 
 
-def _rates(panel: Axes, burdens: Sequence[Burden]) -> None:
-    for number, (label, family) in enumerate(_families(burdens)):
-        _line(
-            panel, family, [burden.rate for burden in family], label, _COLOURS[number % len(_COLOURS)], "o-"
-        )
-    panel.set_ylim(bottom=0)
-    panel.set_xlabel("enter threshold")
-    panel.set_ylabel("alerts per 100 beds a day")
-    panel.legend(frameon=False)
+def _draw_panel(axes: Axes, panel: _Panel, families: Sequence[_Family]) -> None:
+    thresholds = [each.policy.enter_threshold for _, family in families for each in family]
+    is_sweep = any(len(family) > 1 for _, family in families)
+    apart = (max(thresholds) - min(thresholds)) * _BESIDE
+    for number, (label, family) in enumerate(families):
+        at = [each.policy.enter_threshold + number * apart if is_sweep else float(number) for each in family]
+        _draw_line(axes, at, [panel.found(each) for each in family], label, number)
+    axes.set_ylim(bottom=0, top=panel.top)
+    axes.set_ylabel(panel.label)
+    if is_sweep:
+        axes.set_xlabel("enter threshold")
+    else:
+        axes.set_xlim(-0.6, len(families) - 0.4)
+        axes.set_xticks([])  # colours tell
 
 
-def _rightness(panel: Axes, burdens: Sequence[Burden]) -> None:
-    for number, (label, family) in enumerate(_families(burdens)):
-        colour = _COLOURS[number % len(_COLOURS)]
-        _line(panel, family, [burden.ppv for burden in family], f"{label}: PPV", colour, "o-")
-        _line(
-            panel, family, [burden.sensitivity for burden in family], f"{label}: sensitivity", colour, "s--"
-        )
-    panel.set_ylim(0, 1.02)
-    panel.set_xlabel("enter threshold")
-    panel.set_ylabel("share")
-    panel.legend(frameon=False, fontsize=8)
-
-
-def _line(
-    panel: Axes,
-    family: Sequence[Burden],
-    found: Sequence[Estimate | None],
-    label: str,
-    colour: str,
-    form: str,
+def _draw_line(
+    axes: Axes, at: Sequence[float], found: Sequence[Estimate | None], label: str, number: int
 ) -> None:
-    shown = [
-        (burden.policy.enter_threshold, each)
-        for burden, each in zip(family, found, strict=True)
-        if each is not None
-    ]
-    if not shown:
-        return
-    # Beside each other, or the intervals of two policies would hide one another.
-    beside = len(panel.containers) * _BESIDE
-    at, estimates = [x + beside for x, _ in shown], [each for _, each in shown]
+    # NaN draws nothing and opens the line; so does an end that is nowhere.
+    estimates = [each or Estimate(value=math.nan) for each in found]
     below = [each.value - each.low for each in estimates]
-    above = [each.high - each.value for each in estimates]
-    panel.errorbar(
+    above = [each.high - each.value if math.isfinite(each.high) else math.nan for each in estimates]
+    axes.errorbar(
         at,
         [each.value for each in estimates],
         yerr=[below, above],
-        fmt=form,
-        color=colour,
+        fmt=_FORMS[number // len(_COLOURS) % len(_FORMS)],
+        color=_COLOURS[number % len(_COLOURS)],
         label=label,
         markersize=4,
         linewidth=1.2,
         elinewidth=0.8,
         capsize=2,
+        clip_on=False,  # a mark at 0 is a whole one
     )

@@ -168,7 +168,13 @@ def _policies(files: Sequence[Path] | None, thresholds: str | None, settings: Se
     given = [load_policy(file) for file in files or (settings.policy,)]
     if thresholds is not None:
         sweep = parse_thresholds(thresholds)
-        given += [moved for each in given for moved in at_thresholds(each, sweep)]
+        given = [
+            moved
+            for each in given
+            for moved in sorted(
+                (each, *at_thresholds(each, sweep)), key=lambda policy: policy.enter_threshold
+            )
+        ]
     # A threshold of the sweep may be the policy's own.
     return list({policy.version: policy for policy in given}.values())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from models.study.estimate import share_interval
 from ops.burden.burden import Burden, burden_of
 from ops.burden.intervals import per_100_beds_a_day
 from ops.burden.label_file import read_labels
@@ -207,6 +208,38 @@ def test_a_plot_is_the_same_every_time(tmp_path: Path, suffix: str) -> None:
     content = (tmp_path / f"one.{suffix}").read_bytes()
     assert content == (tmp_path / f"two.{suffix}").read_bytes()
     assert len(content) > 5000
+
+
+@pytest.mark.parametrize("labels", [{}, {"e1": True}], ids=["no labels", "labels"])
+def test_a_plot_has_all_that_is_compared_and_calls_policies_as_the_table_does(
+    tmp_path: Path, labels: dict[str, bool]
+) -> None:
+    policies = [POLICY, replace(POLICY, lockout_h=24)]
+    draw(tmp_path / "a.svg", [of(WARD, policy, **labels) for policy in policies], "a ward")
+    drawn = (tmp_path / "a.svg").read_text()
+    for text in ("alerts per 100 beds a day", "repeats", "time in high", "95 %"):
+        assert text in drawn
+    for text in ("PPV", "sensitivity", "alerts to evaluate"):
+        assert (text in drawn) is bool(labels)
+    for policy in policies:
+        assert policy.version in drawn
+
+
+def test_a_plot_joins_no_line_over_what_cannot_be_said(tmp_path: Path) -> None:
+    burdens = [of(WARD, policy, e1=True) for policy in at_thresholds(POLICY, (0.5, 0.6, 0.7))]
+    whole, gap = burdens, [burdens[0], replace(burdens[1], ppv=None, sensitivity=None), burdens[2]]
+    n_joined = []
+    for number, each in enumerate((whole, gap)):
+        draw(tmp_path / f"{number}.svg", each, "")
+        n_joined.append((tmp_path / f"{number}.svg").read_text().count("\nL "))
+    assert n_joined[1] < n_joined[0]
+
+
+def test_shares_of_all_and_of_none_have_an_interval_around_them() -> None:
+    for n in range(1, 500):
+        every, no = share_interval(n, n), share_interval(0, n)
+        assert every.low < every.value == every.high == 1
+        assert no.low == no.value == 0 < no.high
 
 
 def test_a_plot_of_another_kind_is_refused(tmp_path: Path) -> None:
