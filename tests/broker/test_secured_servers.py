@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import pytest_asyncio
 import redis.asyncio
@@ -69,6 +70,16 @@ DEADLINE_S = 60.0
 def site(services_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredSite]:
     with secured_site(services_root, tmp_path_factory.mktemp("site")) as running:
         yield running
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def connections_end_with_their_loop(site: SecuredSite) -> AsyncIterator[None]:
+    """Let TLS say goodbye: the clients do not wait for it when Redis or Kafka refused them."""
+    yield
+    ports = {site.broker.port, site.mtls_port, site.redis.port}
+    async with asyncio.timeout(10):
+        while any(at.raddr and at.raddr.port in ports for at in psutil.Process().net_connections("tcp")):
+            await asyncio.sleep(0)  # a socket that is gone wakes nobody
 
 
 @asynccontextmanager
