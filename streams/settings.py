@@ -1,12 +1,11 @@
 """What an operator can set: one frozen object, read from ``DIASTOLE_*`` once, checked before any start."""
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import EnvSettingsSource, SettingsConfigDict
 
 from schemas.errors import ConfigurationError
 from streams.access_settings import PREFIX as PREFIX
@@ -166,7 +165,8 @@ def load_settings(**overrides: Any) -> Settings:
 
 def variables() -> tuple[str, ...]:
     """Name the variables of the environment that look like settings, whether they are or not."""
-    return tuple(sorted(name for name in os.environ if name.upper().startswith(PREFIX)))
+    found = EnvSettingsSource(Settings).env_vars
+    return tuple(sorted(name.upper() for name in found if name.upper().startswith(PREFIX)))
 
 
 def describe(error: ValidationError, prefix: str = PREFIX) -> str:
