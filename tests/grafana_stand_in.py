@@ -10,7 +10,7 @@ what Grafana adds to a board when it is read.
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -53,6 +53,13 @@ _RULE_FIELDS = {
     "for", "annotations", "labels", "isPaused",
 }  # fmt: skip
 _QUERY_FIELDS = {"refId", "queryType", "relativeTimeRange", "datasourceUid", "model"}
+
+#: What the API documents as required.
+_RULE_NEEDS = {
+    "orgID", "folderUID", "ruleGroup", "title", "condition", "data", "noDataState", "execErrState", "for",
+}  # fmt: skip
+_SOURCE_NEEDS = {"uid", "name", "type", "access", "url"}
+_BOARD_NEEDS = {"uid", "title", "schemaVersion", "panels", "templating", "annotations"}
 
 
 class Refusal(Exception):  # noqa: N818 (it is an answer)
@@ -177,7 +184,7 @@ class GrafanaStandIn:
         return self._keep_source(body, {"id": held["id"], "version": held["version"] + 1})
 
     def _check_source(self, body: Any) -> None:
-        _fields("data source", body, _SOURCE_FIELDS)
+        _fields("data source", body, _SOURCE_FIELDS, _SOURCE_NEEDS)
         _need(bool(_UID.fullmatch(body.get("uid") or "")), "a data source needs a uid")
         kind = body.get("type")
         _need(kind in _PLUGIN_FIELDS, f"no plugin {kind}")
@@ -224,13 +231,13 @@ class GrafanaStandIn:
         return read
 
     def _save_board(self, body: Any) -> tuple[int, Any]:
-        _fields("saved board", body, _SAVE_FIELDS)
+        _fields("saved board", body, _SAVE_FIELDS, {"dashboard", "folderUid", "overwrite"})
         model = body["dashboard"]
-        _fields("board", model, _BOARD_FIELDS)
+        _fields("board", model, _BOARD_FIELDS, _BOARD_NEEDS)
         uid = model.get("uid") or ""
         _need(bool(_UID.fullmatch(uid)), "a board needs a uid")
         _need(model.get("id") is None, "boards are addressed by uid")
-        _need(body.get("folderUid") in self.folders, "folder not found")
+        _need(body["folderUid"] in self.folders, "folder not found")
         self._check_board(model)
         held = self.boards.get(uid)
         _need(not (held or {}).get("meta", {}).get("provisioned"), "Cannot save provisioned dashboard")
@@ -252,7 +259,7 @@ class GrafanaStandIn:
         numbers = [panel["id"] for panel in model["panels"]]
         _need(len(set(numbers)) == len(numbers), "panel ids must differ")
         for panel in model["panels"]:
-            _fields("panel", panel, _PANEL_FIELDS)
+            _fields("panel", panel, _PANEL_FIELDS, {"id", "type", "gridPos", "datasource", "targets"})
             _need(panel["type"] in _PANEL_TYPES, f"no panel {panel['type']}")
             place = panel["gridPos"]
             _need(set(place) == {"x", "y", "w", "h"} and place["x"] + place["w"] <= 24, "panel off the board")
@@ -292,12 +299,21 @@ class GrafanaStandIn:
         return 200, self.rules[folder, group]
 
     def _put_rules(self, folder: str, group: str, body: Any) -> tuple[int, Any]:
-        _fields("rule group", body, {"title", "folderUid", "interval", "rules"})
+        group_fields = {"title", "folderUid", "interval", "rules"}
+        _fields("rule group", body, group_fields, group_fields)
         _need(folder in self.folders, "folder does not exist")
         _need(body["folderUid"] == folder and body["title"] == group, "path and body differ")
         _need(body["interval"] % 10 == 0 and body["interval"] > 0, "interval must be a multiple of 10 s")
         for rule in body["rules"]:
             self._check_rule(rule, folder, group)
+        uids = [rule["uid"] for rule in body["rules"]]
+        others = {
+            rule["uid"]
+            for key, held in self.rules.items()
+            if key != (folder, group)
+            for rule in held["rules"]
+        }
+        _need(len(set(uids)) == len(uids) and not others & set(uids), "a rule of that uid exists", 409)
         titles = [rule["title"] for rule in body["rules"]]
         _need(len(set(titles)) == len(titles), "two rules of one title in a folder", 409)
         added = {"id": 1, "updated": "2026-01-01T00:00:00Z", "provenance": "api"}
@@ -306,7 +322,8 @@ class GrafanaStandIn:
         return 200, self.rules[folder, group]
 
     def _check_rule(self, rule: Any, folder: str, group: str) -> None:
-        _fields("rule", rule, _RULE_FIELDS)
+        _fields("rule", rule, _RULE_FIELDS, _RULE_NEEDS)
+        _need(rule["orgID"] == 1, "another organisation")
         _need(bool(_UID.fullmatch(rule.get("uid") or "")), "a rule needs a uid")
         _need(rule["folderUID"] == folder and rule["ruleGroup"] == group, "wrong folder or group")
         _need(bool(re.fullmatch(r"\d+[smh]", rule["for"])), "for must be a duration")
@@ -314,10 +331,12 @@ class GrafanaStandIn:
         _need(rule["execErrState"] in {"OK", "Error", "Alerting", "KeepLast"}, "execErrState")
         texts = [*rule["annotations"].values(), *rule["labels"].values()]
         _need(all(isinstance(text, str) for text in texts), "annotations and labels are texts")
+        for query in rule["data"]:
+            _fields("query", query, _QUERY_FIELDS, _QUERY_FIELDS)
+            _need(query["model"].get("refId") == query["refId"], "a query's model has another refId")
         references = {query["refId"] for query in rule["data"]}
         _need(rule["condition"] in references, "the condition names no query")
         for query in rule["data"]:
-            _fields("query", query, _QUERY_FIELDS)
             is_known = query["datasourceUid"] in {"__expr__", *self.sources}
             _need(is_known, f"no data source {query['datasourceUid']}")
             # Grafana writes these into every query without them, which would look like an edit by hand.
@@ -326,8 +345,9 @@ class GrafanaStandIn:
         _need(board is None or board in self.boards, f"no board {board}")
 
 
-def _fields(what: str, body: Any, known: set[str]) -> None:
+def _fields(what: str, body: Any, known: set[str], needed: Set[str] = frozenset()) -> None:
     _need(isinstance(body, dict), f"{what} must be an object")
+    _need(needed <= set(body), f"{what} lacks {sorted(needed - set(body))}")
     unknown = set(body) - known
     _need(not unknown, f"{what} has unknown fields {sorted(unknown)}")
 

@@ -87,14 +87,63 @@ def test_a_data_source_that_is_wrong_is_refused(change: dict[str, Any]) -> None:
         GrafanaStandIn().answer("POST", "/api/datasources", ADMIN_TOKEN, body)
 
 
+RULE = WANTED.rules["rules"][0]
+RULES_PATH = f"/api/v1/provisioning/folder/{FOLDER_UID}/rule-groups/diastole"
+
+
 @pytest.mark.parametrize(
-    "change", [{"folderUID": "x"}, {"for": "soon"}, {"uid": ""}, {"noDataState": "Fine"}, {"colour": "red"}]
+    ("change", "said"),
+    [
+        ({"folderUID": "x"}, "wrong folder"),
+        ({"ruleGroup": "x"}, "wrong folder or group"),
+        ({"orgID": 2}, "organisation"),
+        ({"for": "soon"}, "duration"),
+        ({"uid": ""}, "uid"),
+        ({"noDataState": "Fine"}, "noDataState"),
+        ({"colour": "red"}, "unknown fields"),
+        ({"condition": "Z"}, "names no query"),
+        ({"data": [{**RULE["data"][0], "datasourceUid": "nowhere"}, RULE["data"][1]]}, "no data source"),
+        ({"annotations": {"__dashboardUid__": "nowhere"}}, "no board"),
+    ],
 )
-def test_a_rule_that_is_wrong_is_refused(change: dict[str, Any]) -> None:
-    group = {**WANTED.rules, "rules": [{**WANTED.rules["rules"][0], **change}]}
-    path = f"/api/v1/provisioning/folder/{FOLDER_UID}/rule-groups/diastole"
-    with pytest.raises(Refusal):
-        filled().answer("PUT", path, ADMIN_TOKEN, group)
+def test_a_rule_that_is_wrong_is_refused(change: dict[str, Any], said: str) -> None:
+    group = {**WANTED.rules, "rules": [{**RULE, **change}]}
+    with pytest.raises(Refusal, match=said):
+        filled().answer("PUT", RULES_PATH, ADMIN_TOKEN, group)
+
+
+@pytest.mark.parametrize("missing", ["orgID", "folderUID", "title", "condition", "data", "for", "uid"])
+def test_a_rule_that_lacks_what_the_api_requires_is_refused(missing: str) -> None:
+    rule = {key: part for key, part in RULE.items() if key != missing}
+    with pytest.raises(Refusal, match=missing):
+        filled().answer("PUT", RULES_PATH, ADMIN_TOKEN, {**WANTED.rules, "rules": [rule]})
+
+
+def test_rules_of_a_folder_that_is_not_there_and_of_one_uid_are_refused() -> None:
+    with pytest.raises(Refusal, match="folder does not exist"):
+        filled().answer(
+            "PUT",
+            RULES_PATH.replace(f"/{FOLDER_UID}/", "/nowhere/"),
+            ADMIN_TOKEN,
+            {**WANTED.rules, "folderUid": "nowhere"},
+        )
+    twice = {**WANTED.rules, "rules": [RULE, {**RULE, "title": "another"}]}
+    with pytest.raises(Refusal, match="uid exists"):
+        filled().answer("PUT", RULES_PATH, ADMIN_TOKEN, twice)
+
+
+@pytest.mark.parametrize("missing", ["dashboard", "folderUid"])
+def test_a_board_saved_without_its_folder_or_itself_is_refused(missing: str) -> None:
+    body = {key: part for key, part in saved(board(), overwrite=True).items() if key != missing}
+    with pytest.raises(Refusal, match=missing):
+        filled().answer("POST", "/api/dashboards/db", ADMIN_TOKEN, body)
+
+
+@pytest.mark.parametrize("missing", ["uid", "name", "type", "access", "url"])
+def test_a_data_source_that_lacks_something_is_refused(missing: str) -> None:
+    body = {key: part for key, part in WANTED.sources[0].body(None).items() if key != missing}
+    with pytest.raises(Refusal, match=missing):
+        GrafanaStandIn().answer("POST", "/api/datasources", ADMIN_TOKEN, body)
 
 
 def test_nobody_without_a_token_and_nobody_without_the_right_gets_in() -> None:
