@@ -78,8 +78,12 @@ async def connections_end_with_their_loop(site: SecuredSite) -> AsyncIterator[No
     yield
     ports = {site.broker.port, site.mtls_port, site.redis.port}
     async with asyncio.timeout(10):
-        while any(at.raddr and at.raddr.port in ports for at in psutil.Process().net_connections("tcp")):
-            await asyncio.sleep(0)  # a socket that is gone wakes nobody
+        while _connected(ports):  # noqa: ASYNC110  # a socket that is gone wakes nobody
+            await asyncio.sleep(0)
+
+
+def _connected(ports: set[int]) -> bool:
+    return any(at.raddr and at.raddr.port in ports for at in psutil.Process().net_connections("tcp"))
 
 
 @asynccontextmanager
