@@ -34,6 +34,9 @@ def kafka_findings(facts: Facts) -> Iterator[Finding]:
         return
     yield ok("kafka", f"{counted(kafka.n_brokers, 'broker')}, answers in {kafka.latency_ms:.0f} ms")
     yield from _topics(kafka)
+    if kafka.n_topics and not kafka.groups:
+        do = "run this again in some seconds: a cluster that was just started reads its offsets first"
+        yield warning("stages", "Kafka does not tell yet who reads and how far", do)
     for stage, group in kafka.groups.items():
         yield _group(stage, group)
     yield from _newest(kafka, facts.now)

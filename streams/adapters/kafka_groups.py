@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from streams.access import Broker, client_options
 from streams.adapters.kafka_probe import BrokerUnreachableError
@@ -144,6 +144,9 @@ class GroupsProbe:
         ends = await self._consumer.end_offsets(partitions)
         begins = await self._consumer.beginning_offsets(partitions)
         committed = await self._admin.list_consumer_group_offsets(route.group, partitions=partitions)
+        if not committed.keys() >= set(partitions):
+            # The client hands back nothing where the coordinator says that it is still reading the offsets.
+            raise GroupCoordinatorNotAvailableError
         found = {}
         for at in partitions:
             begin = max(committed[at].offset, begins[at])

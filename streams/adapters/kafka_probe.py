@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from schemas.errors import ConfigurationError, RetriableError
 from streams.access import Broker, client_options, kafka_access
@@ -180,6 +180,9 @@ class KafkaProbe:
         ends = await clients.consumer.end_offsets(list(wanted))
         begins = await clients.consumer.beginning_offsets(list(wanted))
         committed = await clients.admin.list_consumer_group_offsets(self._group, partitions=list(wanted))
+        if not committed.keys() >= wanted.keys():
+            # The client hands back nothing where the coordinator says that it is still reading the offsets.
+            raise GroupCoordinatorNotAvailableError
         unread = {}
         for tp, end in wanted.items():
             begin = max(committed[tp].offset, begins[tp])

@@ -129,6 +129,7 @@ CASES = [
     (kafka(differences=(MISSING,)), "failure", "ecg.risk.v1 missing", "topics apply", 1),
     (kafka(differences=(RETENTION,)), "failure", "retention.ms is 5", "--alter", 1),
     (kafka(differences=(OTHER_PARTITIONS,)), "failure", "partitions is 3", "DIASTOLE_PARTITIONS", 2),
+    (kafka(groups={}), "warning", "does not tell yet", "again", 0),
     (group(members=0), "warning", "0 workers", "worker featurize", 0),
     (group(members=0, lag=3), "failure", "3 messages waiting", "worker featurize", 1),
     (kafka(groups={"link": GroupFacts(members=0, lag=3)}), "warning", "0 workers", "worker link", 0),
