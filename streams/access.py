@@ -187,6 +187,32 @@ def redis_access(place: RedisPlace) -> RedisAccess:
     return place if isinstance(place, RedisAccess) else RedisAccess(url=place)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryAccess:
+    """Everything it takes to reach a schema registry.
+
+    Attributes
+    ----------
+    url : str
+        ``http://`` or ``https://``; user and password may stand in it.
+    ca_file, user, password
+        As with Redis; without a user those in the URL are used.
+    """
+
+    url: str = field(repr=False)
+    ca_file: Path | None = None
+    user: str | None = None
+    password: SecretStr | None = field(default=None, repr=False)
+
+    def credentials(self) -> tuple[str, str] | None:
+        """User and password, if they are not in the URL."""
+        return None if self.user is None else (self.user, _revealed(self.password) or "")
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Trust of the site's own authority; None leaves it to the library. Raises as Kafka's does."""
+        return None if self.ca_file is None else _trusting(self.ca_file, "REGISTRY_CA_FILE")
+
+
 def without_password(url: str) -> str:
     """Leave user and password out of an address, so that it can be shown; one that is none is not shown."""
     try:

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 def access_problems(settings: "AccessSettings") -> list[str]:
     """List what keeps Kafka and Redis from being reached as set; files are opened, servers are not asked."""
-    problems = [*_kafka_problems(settings), *_redis_problems(settings)]
+    problems = [*_kafka_problems(settings), *_redis_problems(settings), *_registry_problems(settings)]
     if problems:
         return problems
     # Each file is there; whether they fit together only the library knows.
     return [
         *_refusal(lambda: settings.kafka.ssl_context()),
         *_refusal(lambda: settings.redis.require_usable()),
+        *_refusal(lambda: settings.registry and settings.registry.ssl_context()),
     ]
 
 
@@ -69,6 +70,19 @@ def _redis_problems(settings: "AccessSettings") -> Iterator[str]:
         )
     yield from _file_problems("DIASTOLE_REDIS", *files)
     yield from _secret_problems("DIASTOLE_REDIS_PASSWORD_FILE", settings.redis_password_file)
+
+
+def _registry_problems(settings: "AccessSettings") -> Iterator[str]:
+    ca_file, url = settings.registry_ca_file, settings.registry_url or ""
+    if ca_file is not None:
+        if not url.startswith("https://"):
+            yield "DIASTOLE_REGISTRY_CA_FILE: used with TLS alone; begin DIASTOLE_REGISTRY_URL with https://"
+        yield from _refusal(lambda: require_file(ca_file, "DIASTOLE_REGISTRY_CA_FILE"))
+    if _n_set(settings.registry_user, settings.registry_password_file) == 1:
+        yield "DIASTOLE_REGISTRY_USER, DIASTOLE_REGISTRY_PASSWORD_FILE: set both"
+    if settings.registry_user is not None and has_password(url):
+        yield "DIASTOLE_REGISTRY_URL, DIASTOLE_REGISTRY_PASSWORD_FILE: give the password in one of them"
+    yield from _secret_problems("DIASTOLE_REGISTRY_PASSWORD_FILE", settings.registry_password_file)
 
 
 def _file_problems(

@@ -6,7 +6,14 @@ from typing import Any, Final, Self
 from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
-from streams.access import KafkaAccess, KafkaSecurity, RedisAccess, SaslMechanism, without_password
+from streams.access import (
+    KafkaAccess,
+    KafkaSecurity,
+    RedisAccess,
+    RegistryAccess,
+    SaslMechanism,
+    without_password,
+)
 from streams.access_checks import access_problems
 from streams.private_files import read_secret
 
@@ -71,6 +78,27 @@ class AccessSettings(BaseSettings):
     registry_url: str | None = Field(default=None, repr=False)
     """Confluent-compatible schema registry; unset uses the files in `schemas/`."""
 
+    registry_ca_file: Path | None = None
+    """PEM of the authority that signed the registry's certificate; unset trusts the usual authorities."""
+
+    registry_user: str | None = None
+    """Our name at the registry, if it asks for one."""
+
+    registry_password_file: Path | None = None
+    """File whose first line is the password at the registry; of mode 600 or 640."""
+
+    @property
+    def registry(self) -> RegistryAccess | None:
+        """Everything it takes to reach the schema registry, None without one; raises as :attr:`kafka`."""
+        if self.registry_url is None:
+            return None
+        return RegistryAccess(
+            url=self.registry_url,
+            ca_file=self.registry_ca_file,
+            user=self.registry_user,
+            password=_secret(self.registry_password_file, None, "REGISTRY_PASSWORD_FILE"),
+        )
+
     @property
     def kafka(self) -> KafkaAccess:
         """Everything it takes to reach Kafka; the password file is read anew.
@@ -125,6 +153,7 @@ class AccessSettings(BaseSettings):
         *("kafka_user", "kafka_password_file", "kafka_password"),
         *("redis_ca_file", "redis_cert_file", "redis_key_file"),
         *("redis_user", "redis_password_file", "redis_password"),
+        *("registry_ca_file", "registry_user", "registry_password_file"),
         mode="before",
     )
     @classmethod

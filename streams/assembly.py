@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 
 def build_codec(settings: Settings) -> Codec:
     """Encode and decode against the registry of the site, or the files of the package."""
-    if settings.registry_url is None:
+    access = settings.registry
+    if access is None:
         return Codec(FileRegistry())
     from streams.adapters.confluent_registry import ConfluentRegistry
 
-    return Codec(ConfluentRegistry(settings.registry_url))
+    return Codec(ConfluentRegistry(access))
 
 
 def build_history(settings: Settings) -> "RedisHistory":

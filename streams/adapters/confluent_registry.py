@@ -28,6 +28,8 @@ from schemas.registry import (
     parse_record_schema,
     raw_schema,
 )
+from streams.access import RegistryAccess
+from streams.adapters.tls_trouble import tls_trouble
 
 T = TypeVar("T")
 
@@ -55,13 +57,27 @@ class RegistryUnavailableError(RetriableError):
     code = "REGISTRY_UNAVAILABLE"
 
 
+class _Client(SchemaRegistryClient):
+    """The library's client, which heeds an authority only beside a certificate of ours."""
+
+    def __init__(self, access: RegistryAccess, timeout: httpx.Timeout) -> None:
+        known_as = access.credentials()
+        auth = None if known_as is None else httpx.BasicAuth(*known_as)
+        self._tls = access.ssl_context()
+        super().__init__(url=access.url, timeout=timeout, auth=auth)
+
+    def _get_client_kwargs(self) -> dict[str, Any]:
+        options: dict[str, Any] = super()._get_client_kwargs()
+        return options if self._tls is None else options | {"verify": self._tls}
+
+
 class ConfluentRegistry:
     """Registers our schemas with, and asks writer schemas of, a Confluent-compatible registry.
 
     Parameters
     ----------
-    url : str
-        ``http://`` or ``https://`` address, credentials in it if it asks for them.
+    place : str or RegistryAccess
+        ``http://`` or ``https://`` address, credentials in it if it asks for them; or everything it takes.
     timeout_s : float
         For each request.
     clock_s : callable
@@ -74,11 +90,16 @@ class ConfluentRegistry:
     """
 
     def __init__(
-        self, url: str, *, timeout_s: float = 5.0, clock_s: Callable[[], float] = time.monotonic
+        self,
+        place: str | RegistryAccess,
+        *,
+        timeout_s: float = 5.0,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not url.startswith(("http://", "https://")):
+        access = place if isinstance(place, RegistryAccess) else RegistryAccess(url=place)
+        if not access.url.startswith(("http://", "https://")):
             raise ConfigurationError("the schema registry's address must begin with http:// or https://")
-        self._client = SchemaRegistryClient(url=url, timeout=httpx.Timeout(timeout_s))
+        self._client = _Client(access, httpx.Timeout(timeout_s))
         self._ids: dict[type, int] = {}
         self._schemas: dict[SchemaId, ParsedSchema] = {}
         self._unknown: dict[SchemaId, tuple[float, str]] = {}
@@ -192,6 +213,8 @@ def _asked(question: Callable[[], T]) -> T:
     except ClientError as error:
         raise _failure(error.http_code, str(error)) from None
     except httpx.TransportError as error:
+        if why := tls_trouble(error, "DIASTOLE_REGISTRY"):
+            raise ConfigurationError(f"the schema registry: {why}") from None
         raise RegistryUnavailableError(
             f"the schema registry does not answer ({type(error).__name__}); check DIASTOLE_REGISTRY_URL"
         ) from None
