@@ -25,12 +25,12 @@ def test_a_ward_is_muted_by_keyboard_and_its_alerts_say_so(ward: Hospital, enter
     page.keyboard.press("Tab")
     expect(page.get_by_label("For how long")).to_be_focused()
     page.keyboard.press("Tab")
-    page.keyboard.type("drill of the pager")
+    page.keyboard.type("new floor in room 4")
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Mute the ward")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_text("Muted, noted as dr-ccu.")).to_be_visible()
-    muted = page.get_by_role("listitem").filter(has_text="drill of the pager")
+    muted = page.get_by_role("listitem").filter(has_text="new floor in room 4")
     expect(muted).to_contain_text("by dr-ccu since")
     expect(muted).to_contain_text("59 min left")
     page.goto("/?ward=Ward+3+North")
@@ -38,7 +38,7 @@ def test_a_ward_is_muted_by_keyboard_and_its_alerts_say_so(ward: Hospital, enter
     page.goto("/mutes")
     page.get_by_role("button", name="End the mute of ward Ward 3 North").press("Enter")
     expect(page.get_by_text("Mute ended, noted as dr-ccu.")).to_be_visible()
-    expect(page.get_by_text("drill of the pager")).to_have_count(0)
+    expect(page.get_by_text("new floor in room 4")).to_have_count(0)
 
 
 def test_planned_downtime_of_a_site_ends_when_it_says_in_the_pages_zone(
