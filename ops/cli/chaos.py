@@ -1,5 +1,6 @@
 """``diastole chaos``: break everything on purpose, and see whether an alert is lost or invented."""
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +56,7 @@ def run_seeds(
         rate_per_s=rate,
         patience_s=patience,
     )
+    _leave_tidily()
     played = run(run_campaign(campaign, lambda said: out().print(said, markup=False, soft_wrap=True)))
     report(results)
     if not all(result.holds for result in played):
@@ -93,6 +95,7 @@ def soak_for(
         rate_per_s=rate,
         fault_every_s=fault_every,
     )
+    _leave_tidily()
     played = run(run_soak(soak, lambda said: out().print(said, markup=False, soft_wrap=True)))
     found = growths_of(soak.samples)
     draw_soak(soak.folder / "soak.png", read_samples(soak.samples), found)
@@ -100,6 +103,12 @@ def soak_for(
     out().print(f"drawn in {soak.folder / 'soak.png'}", markup=False, soft_wrap=True)
     if any(each.grows for part in found.values() for each in part) or not all(r.holds for r in played):
         raise typer.Exit(code=1)
+
+
+def _leave_tidily() -> None:
+    """Let SIGTERM, and Ctrl-C's own signal that background jobs ignore, end the run and stop the cluster."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 @app.command("report")
