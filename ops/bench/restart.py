@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ops.bench.load import Load, draw_load
+from ops.chaos.offsets import Watcher, watching
 from ops.services import start_broker, start_redis
 from ops.services.process import Server
 from ops.topics import apply_topics
@@ -21,7 +20,7 @@ from ops.worker_processes import WORKER_ENVIRONMENT, running_workers
 from schemas.codec import Codec
 from streams.feeds.publish import EcgPublisher, open_publisher
 from streams.stage import utc_now
-from streams.topology import ROUTES, Route
+from streams.topology import ROUTES
 
 _PARTITIONS: Final = 4
 _RATE_PER_S: Final = 10.0
@@ -87,64 +86,43 @@ async def _send(publisher: EcgPublisher, load: Load) -> None:
 async def _kill_each(
     bootstrap: str, workers: Mapping[str, Server], session_timeout_s: float, say: Say
 ) -> list[Restart]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
-    await admin.start()
-    await consumer.start()
     restarts = []
-    try:
-        for stage, route in ROUTES.items():
-            await _until_moved(admin, route, await _committed(admin, route))
+    async with watching(bootstrap, _PARTITIONS) as watcher:
+        for stage, worker in workers.items():
+            await _until_moved(watcher, stage, await watcher.committed(stage))
             say(f"killing {stage}")
-            restarts.append(await _kill(admin, route, workers[stage], session_timeout_s))
-            await _until_caught_up(admin, consumer)
-    finally:
-        await consumer.stop()
-        await admin.close()
+            restarts.append(await _kill(watcher, stage, worker, session_timeout_s))
+            await _until_caught_up(watcher)
     return restarts
 
 
-async def _kill(
-    admin: AIOKafkaAdminClient, route: Route, worker: Server, session_timeout_s: float
-) -> Restart:
+async def _kill(watcher: Watcher, stage: str, worker: Server, session_timeout_s: float) -> Restart:
     await asyncio.to_thread(worker.kill)
-    begun_s, before = time.monotonic(), await _committed(admin, route)
-    starting = asyncio.create_task(asyncio.to_thread(worker.start))
-    starting.add_done_callback(lambda _: ready.append(time.monotonic() - begun_s))
-    ready: list[float] = []
-    await _until_moved(admin, route, before)
+    begun_s, before = time.monotonic(), await watcher.committed(stage)
+
+    async def start() -> float:
+        await asyncio.to_thread(worker.start)
+        return time.monotonic() - begun_s
+
+    starting = asyncio.create_task(start())
+    await _until_moved(watcher, stage, before)
     result_s = time.monotonic() - begun_s
-    await starting
     return Restart(
-        stage=route.stage, session_timeout_s=session_timeout_s, ready_s=ready[0], result_s=result_s
+        stage=stage, session_timeout_s=session_timeout_s, ready_s=await starting, result_s=result_s
     )
 
 
-async def _committed(admin: AIOKafkaAdminClient, route: Route) -> int:
-    offsets = await admin.list_consumer_group_offsets(route.group)
-    return sum(int(each.offset) for each in offsets.values())
-
-
-async def _until_moved(admin: AIOKafkaAdminClient, route: Route, before: int) -> None:
+async def _until_moved(watcher: Watcher, stage: str, before: int) -> None:
     async with asyncio.timeout(_MOST_S):
-        while await _committed(admin, route) <= before:  # noqa: ASYNC110  # a broker wakes nobody
+        while await watcher.committed(stage) <= before:  # noqa: ASYNC110  # a broker wakes nobody
             await asyncio.sleep(_LOOK_S)
 
 
-async def _until_caught_up(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
+async def _until_caught_up(watcher: Watcher) -> None:
     """Return once no stage has more than two seconds' ECGs before it."""
     async with asyncio.timeout(_MOST_S):
-        while await _most_behind(admin, consumer) > 2 * _RATE_PER_S:  # noqa: ASYNC110  # likewise
+        while max((await watcher.behind()).values(), default=0) > 2 * _RATE_PER_S:
             await asyncio.sleep(_LOOK_S)
-
-
-async def _most_behind(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> int:
-    behind = []
-    for route in ROUTES.values():
-        partitions = [TopicPartition(route.consumes, number) for number in range(_PARTITIONS)]
-        ends = await consumer.end_offsets(partitions)
-        behind.append(sum(ends.values()) - await _committed(admin, route))
-    return max(behind)
 
 
 def table_of(restarts: Sequence[Restart]) -> Table:

@@ -60,6 +60,11 @@ class Watcher:
                 behind[route.stage] = count
         return behind
 
+    async def committed(self, stage: str) -> int:
+        """Sum up the offsets that a stage's group has committed."""
+        offsets = await self._admin.list_consumer_group_offsets(ROUTES[stage].group)
+        return sum(max(int(at.offset), 0) for at in offsets.values())
+
     async def read(self, begins: Offsets, ends: Offsets) -> list[Any]:
         """Read every record between two looks at the ends, of each partition in order."""
         spans = {tp: end for tp, end in ends.items() if end > begins.get(tp, 0)}

@@ -56,7 +56,7 @@ def bench(
         bool,
         typer.Option(
             "--recovery",
-            help="Only coming back: a worker's death, a second worker, a million points. Half an hour.",
+            help="Only sizes and coming back: an ECG's cost, a second worker, a worker's death, a million points.",
         ),
     ] = False,
     points: Annotated[
@@ -115,7 +115,7 @@ def _bench_readers() -> None:
 
 
 async def _bench_recovery(points: int) -> None:
-    from ops.bench import recovery, restart, scaling
+    from ops.bench import recovery, restart, scaling, sizes
 
     settings = prepared()
     configure_logs(settings.log_format, "warning")
@@ -125,6 +125,7 @@ async def _bench_recovery(points: int) -> None:
         err().print(said, markup=False)
 
     # Each is shown as soon as it is known: the whole takes long.
+    out().print(sizes.table_of(await sizes.measure_sizes(home, codec, _SCALED_ECGS, say)))
     restarts = []
     for session_timeout_s in (settings.session_timeout_s, _SHORTEST_SESSION_S):
         restarts += await restart.measure_restarts(home, codec, session_timeout_s, say)
