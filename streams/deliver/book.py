@@ -16,7 +16,6 @@ from time import monotonic
 from typing import Any, Final
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from schemas.alert import AlertClosed, AlertRaised, TechnicalAlarm
 from schemas.audit import CareAction, CareVerb
@@ -27,8 +26,8 @@ from streams.adapters.kafka_follower import TopicBehindError, TopicFollower, ope
 from streams.deliver.case import CaseBook
 from streams.deliver.changes import Changes, Readers
 from streams.deliver.unreadable import UnreadableRecord, UnreadableRecords
-from streams.envelope import envelope
-from streams.feeds.producer import BrokerUnavailableError, LastingProducer, open_producer
+from streams.deliver.writing import OnceWriter
+from streams.feeds.producer import LastingProducer, open_producer
 from streams.kafka_time import instant_of
 from streams.stage import UtcClock, utc_now
 from streams.topology import CARE_AUDIT, ECG_ALERT
@@ -79,7 +78,8 @@ class FollowedBook:
         self.book = CaseBook()
         self.window = window
         self.unreadable = UnreadableRecords(ECG_ALERT, CARE_AUDIT)
-        self._codec, self._producer, self._now, self._writer = codec, producer, now, writer
+        self._codec, self._now = codec, now
+        self._writing = OnceWriter(codec, producer, now, writer)
         self._max_cases = max_cases
         self._alarms: dict[str, TechnicalAlarm] = {}
         self._ended: dict[str, datetime] = {}
@@ -150,8 +150,7 @@ class FollowedBook:
         """
         if act.action_id in self._act_ids(act.alert_id):
             return
-        await self._write(CARE_AUDIT, act.alert_id, act, budget_s)
-        self._take_act(act)
+        self._take_act(await self._writing.write(CARE_AUDIT, act.alert_id, act, act.action_id, budget_s))
 
     async def append_alarm(self, alarm: TechnicalAlarm, budget_s: float = APPEND_S) -> None:
         """Write the start or the end of a technical alarm, likewise.
@@ -164,8 +163,8 @@ class FollowedBook:
         is_known = alarm.alarm_id in self._ended if alarm.ended_at else self.knows_alarm(alarm.alarm_id)
         if is_known:
             return
-        await self._write(ECG_ALERT, alarm.source, alarm, budget_s)
-        self._take_alarm(alarm)
+        name = f"{alarm.alarm_id}:{'end' if alarm.ended_at else 'start'}"
+        self._take_alarm(await self._writing.write(ECG_ALERT, alarm.source, alarm, name, budget_s))
 
     def on_alert(self, message: Any) -> None:
         """Fold one message of ``ecg.alert.v1``."""
@@ -210,21 +209,6 @@ class FollowedBook:
     def _act_ids(self, case_id: str) -> frozenset[str]:
         case = self.book.cases.get(case_id)
         return frozenset(act.action_id for act in case.acts) if case is not None else frozenset()
-
-    async def _write(
-        self, topic: str, key: str, record: CareAction | TechnicalAlarm, budget_s: float
-    ) -> None:
-        headers = envelope(record, stage=self._writer, topic=topic, incoming=(), now=self._now())
-        try:
-            async with asyncio.timeout(budget_s):
-                await self._producer.send_and_wait(
-                    topic, value=self._codec.encode(record), key=key.encode(), headers=list(headers)
-                )
-        except (KafkaError, TimeoutError) as error:
-            raise BrokerUnavailableError(
-                f"Kafka did not take it in {budget_s:g} s ({type(error).__name__}); "
-                "check the broker and do it again, which is harmless"
-            ) from None
 
     def _take(self, message: Any, topic: str) -> None:
         try:

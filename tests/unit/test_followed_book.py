@@ -41,12 +41,13 @@ class ListedProducer:
         self.written: list[tuple[str, bytes, bytes, dict[str, bytes | None]]] = []
         self.is_away = False
         self.is_silent = False
+        self.speaks = asyncio.Event()
 
     async def send_and_wait(self, topic: str, *, value: bytes, key: bytes, headers: Any) -> None:
         if self.is_away:
             raise KafkaConnectionError
         if self.is_silent:
-            await asyncio.Event().wait()
+            await self.speaks.wait()
         self.written.append((topic, key, value, dict(headers)))
 
 
@@ -159,6 +160,24 @@ async def test_an_act_is_folded_once_written_and_written_once() -> None:
     assert not any(alert.patient_id.encode() in (text or b"") for text in headers.values())
 
 
+async def test_what_a_silent_broker_took_is_not_sent_again_however_often_it_is_asked() -> None:
+    book, producer = open_book()
+    producer.is_silent = True
+    alert = alert_of()
+    fold(book, ECG_ALERT, alert)
+    first = act_on(alert.alert_id)
+    again = replace(first, acted_at=first.acted_at + HOUR)
+    for act in (first, again):
+        with pytest.raises(BrokerUnavailableError):
+            await book.append(act, budget_s=0.01)
+    asking = asyncio.create_task(book.append(again))
+    await asyncio.sleep(0)
+    producer.speaks.set()
+    await asking
+    assert len(producer.written) == 1
+    assert book.book.cases[alert.alert_id].acts == (first,), "as Kafka has it"
+
+
 @pytest.mark.parametrize("trouble", ["is_away", "is_silent"])
 async def test_what_kafka_does_not_take_is_not_folded_and_may_be_done_again(trouble: str) -> None:
     book, producer = open_book()
@@ -169,6 +188,7 @@ async def test_what_kafka_does_not_take_is_not_folded_and_may_be_done_again(trou
         await book.append(act_on(alert.alert_id), budget_s=0.05)
     assert book.book.cases[alert.alert_id].state is LifeState.RAISED
     setattr(producer, trouble, False)
+    producer.speaks.set()
     await book.append(act_on(alert.alert_id))
     assert book.book.cases[alert.alert_id].state is LifeState.ACKNOWLEDGED
 
