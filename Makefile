@@ -13,12 +13,13 @@ PYTEST_ARGS ?=
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt bench chaos train study clean pins redis chromium
+.PHONY: help demo test check audit fmt bench chaos train study clean pins redis chromium
 
 help:
 	@echo "make demo         run the whole path on the embedded broker and Redis; KEEP=1 keeps it running"
 	@echo "make test         all checks and all tests; PYTEST_ARGS=... narrows the tests"
-	@echo "make check        lint, format, types, import directions"
+	@echo "make check        lint, format, types, import directions, known vulnerabilities"
+	@echo "make audit        ask for known vulnerabilities of every pinned version"
 	@echo "make fmt          format and fix what can be fixed"
 	@echo "make bench        ECGs a second and latencies on this machine"
 	@echo "make chaos        break everything while ECGs flow, 60 times, and judge what comes out (1 to 2 h)"
@@ -54,6 +55,11 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m ops.audit --within 20
+
+# Fails for a vulnerability that is found; where the service cannot be reached it says so in one line.
+audit: $(INSTALLED)
+	$(BIN)/python -m ops.audit
 
 fmt: $(INSTALLED)
 	$(BIN)/ruff check --fix .
