@@ -1,6 +1,7 @@
 """Apache Kafka and Redis with TLS, users and rules: each part gets by with its own rights, and needs each."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
@@ -181,6 +182,8 @@ def _tell_no_secret(site: SecuredSite, workers: Mapping[str, WorkerProcess]) -> 
             words = Path(f"/proc/{worker.pid}/cmdline").read_text().split("\0")
             assert stage in words
             assert site.password(stage) not in words
+            limits = Path(f"/proc/{worker.pid}/limits").read_text()
+            assert re.search(r"^Max core file size +0 ", limits, re.MULTILINE)
 
 
 async def _lose_a_right_and_get_it_back(

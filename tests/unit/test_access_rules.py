@@ -110,6 +110,13 @@ def test_the_command_prints_the_rights_of_one_part(form: str, said: str) -> None
     assert "featurize" not in result.output
 
 
+def test_a_password_in_an_option_is_refused_and_not_repeated() -> None:
+    result = CliRunner().invoke(app, ["history", "show", "P-1", "--redis", "redis://u:sesame@127.0.0.1:1"])
+    assert result.exit_code != 0
+    assert "DIASTOLE_REDIS_PASSWORD_FILE" in str(result.exception)
+    assert "sesame" not in str(result.exception) + result.output
+
+
 def test_a_part_that_there_is_not_is_told_with_those_there_are() -> None:
     result = CliRunner().invoke(app, ["topics", "rights", "--stage", "featurise"])
     assert result.exit_code != 0
