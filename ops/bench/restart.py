@@ -121,8 +121,12 @@ async def _until_moved(watcher: Watcher, stage: str, before: int) -> None:
 async def _until_caught_up(watcher: Watcher) -> None:
     """Return once no stage has more than two seconds' ECGs before it."""
     async with asyncio.timeout(_MOST_S):
-        while max((await watcher.behind()).values(), default=0) > 2 * _RATE_PER_S:
+        while await _most_behind(watcher) > 2 * _RATE_PER_S:  # noqa: ASYNC110  # likewise
             await asyncio.sleep(_LOOK_S)
+
+
+async def _most_behind(watcher: Watcher) -> int:
+    return max((await watcher.behind()).values(), default=0)
 
 
 def table_of(restarts: Sequence[Restart]) -> Table:

@@ -56,7 +56,7 @@ def bench(
         bool,
         typer.Option(
             "--recovery",
-            help="Only sizes and coming back: an ECG's cost, a second worker, a worker's death, a million points.",
+            help="Only sizes and coming back: an ECG's cost, a second worker, a death, a million points.",
         ),
     ] = False,
     points: Annotated[
