@@ -12,7 +12,6 @@ from ops.boards.quantiles import quantile
 UID: Final = "diastole-burden"
 
 _DAYS: Final = "((${__to} - ${__from}) / 86400000)"
-_DECIDED: Final = 'state=~"ACCEPTED|REJECTED"'
 
 
 def burden_board(places: Places) -> Board:
@@ -57,9 +56,7 @@ def _numbers() -> list[tuple[Panel, int]]:
     )
     open_ones = query("/v1/alerts", {"total": "number"}, params={"state": "OPEN", "limit": "1"})
     muted = query("/v1/alerts", {"total": "number"}, params={"state": "MUTED", "limit": "1"})
-    rejected = metric(
-        f'sum(diastole_deliver_alerts{{state="REJECTED"}}) / (sum(diastole_deliver_alerts{{{_DECIDED}}}) > 0)'
-    )
+    rejected = query("/v1/alerts", {"rejected_share": "number"}, params={**IN_RANGE, "limit": "1"})
     answer = metric(quantile(0.5, "diastole_deliver_answer_seconds", window="$__range"))
     return [
         (
@@ -80,7 +77,8 @@ def _numbers() -> list[tuple[Panel, int]]:
                 "Rejected",
                 rejected,
                 "percentunit",
-                "Of the alerts that stand accepted or rejected; closed ones are not among them.",
+                "Of the alerts of the time range that somebody accepted or rejected, closed since or not.",
+                field="rejected_share",
                 thresholds=steps("text", (0.5, BETWEEN_COLOUR), (0.8, HIGH_COLOUR)),
             ),
             5,

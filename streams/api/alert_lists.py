@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime
 
-from streams.api.alert_views import AlertsView, AlertView, alert_row, alert_view
+from streams.api.alert_views import AlertsView, AlertView, alert_row, alert_view, rejected_share
 from streams.api.auth import caller_of
 from streams.api.doors import Caller
 from streams.api.problems import DESCRIBED, not_found
@@ -71,13 +71,15 @@ def alert_routes(services: Services) -> APIRouter:
             and (since is None or case.raised_at >= since)
             and (until is None or case.raised_at < until)
         ]
-        shown = found[offset : offset + limit]
+        shown, (n_judged, rejected) = found[offset : offset + limit], rejected_share(found)
         services.looks.at_wards(caller.name, [case.alert.ward_id for case in shown])
         return AlertsView(
             as_of=services.now(),
             is_current=services.book.is_current,
             behind_s=services.book.behind_s,
             total=len(found),
+            n_judged=n_judged,
+            rejected_share=rejected,
             limit=limit,
             offset=offset,
             alerts=[alert_row(case, services) for case in shown],

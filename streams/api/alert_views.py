@@ -1,5 +1,6 @@
 """What endpoints answer of alerts. What is missing is null, never 0; times are ISO 8601 in UTC."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
@@ -122,6 +123,10 @@ class AlertsView(View):
     """False: Kafka does not answer, and this is as old as `behind_s` says."""
     behind_s: float
     total: int
+    n_judged: int
+    """Of the total: accepted or rejected by somebody, whatever became of them since; the last word counts."""
+    rejected_share: float | None
+    """Of the judged; null when there are none."""
     limit: int
     offset: int
     alerts: list[AlertRow]
@@ -186,6 +191,12 @@ def is_offered(case: AlertCase, verb: str) -> bool:
     if verb == "unmute":
         return case.state is LifeState.MUTED
     return is_allowed(case.state, PEOPLES_VERBS[verb])
+
+
+def rejected_share(cases: Iterable[AlertCase]) -> tuple[int, float | None]:
+    """Count those that were judged, and give the share of them that was rejected; None of none."""
+    words = [word.verb for case in cases if (word := case.last(CareVerb.ACCEPTED, CareVerb.REJECTED))]
+    return len(words), words.count(CareVerb.REJECTED) / len(words) if words else None
 
 
 def mute_view(mute: Mute) -> MuteView:

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from alert_cases import alert, closed
 from care_api import ALERT, ELSEWHERE, PATIENT, Hospital, hospital
 
 from schemas.audit import CareScope, CareVerb
@@ -76,6 +77,24 @@ async def test_what_is_not_understood_is_not_done(body: dict[str, Any], place: H
     got = await post(place, f"{PATH}/reject", **body)
     assert (got.status_code, got.json()["code"]) == (400, "BAD_REQUEST")
     assert "because" not in got.text
+
+
+async def test_of_the_judged_the_rejected_are_a_share_also_once_they_are_closed(place: Hospital) -> None:
+    async def share() -> tuple[int, float | None]:
+        async with place.client("clinician") as client:
+            told = (await client.get("/v1/alerts", params={"limit": 1})).json()
+        return told["n_judged"], told["rejected_share"]
+
+    assert await share() == (0, None)  # of nothing there is no share, and not 0
+    await post(place, f"{PATH}/accept")
+    assert await share() == (1, 0.0)
+    await post(place, f"{PATH}/reject", code="not-plausible")
+    assert await share() == (1, 1.0)  # the last word counts
+    place.book.book.take_alert(closed(ALERT), place.clock.now)
+    assert (await share()) == (1, 1.0)
+    place.book.take(alert(77))
+    await post(place, f"/v1/alerts/{alert(77).alert_id}/accept")
+    assert await share() == (2, 0.5)
 
 
 async def test_an_outcome_is_a_label(place: Hospital) -> None:

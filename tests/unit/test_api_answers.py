@@ -125,6 +125,7 @@ async def test_wards_and_lists_show_the_callers_own(place: Hospital) -> None:
 async def test_alerts_are_filtered_paged_and_newest_first(place: Hospital) -> None:
     place.book.book.take_act(act(OTHER_ALERT, CareVerb.ACKNOWLEDGED, NOW))
     told = await get(place, "/v1/alerts", limit=1)
+    assert (told["n_judged"], told["rejected_share"]) == (0, None)
     assert (told["total"], len(told["alerts"]), told["is_current"]) == (2, 1, True)
     assert (await get(place, "/v1/alerts", limit=1, offset=1))["alerts"] != told["alerts"]
     for filters, wanted in (

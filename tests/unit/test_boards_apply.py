@@ -199,6 +199,7 @@ async def test_a_token_is_kept_where_none_is_given_and_changed_where_another_is(
         assert await bring_all(grafana, wanted(None)) == []
         assert await bring_all(grafana, wanted(None, api_url="http://other:1")) == [(Sort.SOURCE, API_UID)]
         assert there.secrets[API_UID] == {"bearerToken": API_TOKEN}
+        assert await bring_all(grafana, wanted(api_url="http://other:1")) == []  # it still is that token
         another = "another-token-of-the-read-api-012345"
         assert await bring_all(grafana, wanted(another, api_url="http://other:1")) == [(Sort.SOURCE, API_UID)]
         assert there.secrets[API_UID] == {"bearerToken": another}
