@@ -135,6 +135,8 @@ def test_a_ward_of_one_site_is_quiet_and_its_namesake_of_another_site_is_not():
         False,
         False,
     ]
+    (standing,) = book.mutes.values()
+    assert [standing.covers(each, minutes(1)) for each in (here, there, nowhere)] == [True, False, False]
     book.take_act(mute(CareScope.WARD, "5A", minutes(2), None, site_id="y"))
     assert book.mute_of(here, minutes(3))  # what is lifted of the namesake stays here
     book.take_act(mute(CareScope.WARD, "5A", minutes(4), None))
