@@ -116,7 +116,14 @@ def kafka_access(broker: Broker) -> KafkaAccess:
 
 
 def client_options(broker: Broker) -> dict[str, Any]:
-    """Keyword arguments for ``aiokafka``, its address among them; see :meth:`KafkaAccess.client_options`."""
+    """Keyword arguments for ``aiokafka``, its address among them; see :meth:`KafkaAccess.client_options`.
+
+    Whoever makes a client with them also reads records whose header names are no UTF-8.
+    """
+    # Imported here: whoever only describes access needs no client.
+    from streams.adapters.header_names import bear_any_header_name
+
+    bear_any_header_name()
     return kafka_access(broker).client_options()
 
 

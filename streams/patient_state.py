@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, PoisonError
 from schemas.risk import Phenotype, RiskAssessed
 from streams.transition import RiskState
 
@@ -22,6 +22,12 @@ class StateVersionError(ConfigurationError):
     """A patient's alert state was written by another Diastole."""
 
     code = "STATE_VERSION"
+
+
+class StateDamagedError(PoisonError):
+    """What stands for a patient's alert state is none: it costs this patient's ECGs, nobody else's."""
+
+    code = "STATE_DAMAGED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,16 +123,19 @@ class PatientState:
         Raises
         ------
         StateVersionError
-            When the bytes are of another version, or damaged. The message holds nothing of the patient.
+            When the bytes are of another version: the whole stage is to stop.
+        StateDamagedError
+            When they are no state at all. The message holds nothing of the patient.
         """
         try:
             table = json.loads(encoded)
-            version = table["v"]
-            if version == STATE_VERSION:
+            version = int(table["v"])
+            if version <= STATE_VERSION:
                 return _state_of(table)
-        except (ValueError, KeyError, TypeError, IndexError, OverflowError):
-            raise StateVersionError(
-                "alert state is damaged; delete the alert stage's table and replay ecg.risk.v1"
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, AttributeError):
+            raise StateDamagedError(
+                "the alert state of this patient is damaged: write an empty record under the patient's key "
+                "to ecg.alert-state.v1, restart the alert workers, then replay these dead letters"
             ) from None
         raise StateVersionError(
             f"alert state has version {version}, this Diastole reads {STATE_VERSION}; "

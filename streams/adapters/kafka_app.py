@@ -17,6 +17,7 @@ from mode.supervisors import CrashingSupervisor
 
 from schemas.errors import DiastoleError
 from streams.access import KafkaAccess
+from streams.adapters.header_names import bear_any_header_name
 from streams.adapters.prompt_fetch import PromptTransport
 from streams.settings import Settings
 
@@ -107,6 +108,7 @@ def build_app(group: str, consumes: str, on_event: OnEvent, settings: Settings) 
 
     Nothing is acknowledged by Faust itself: the stage does it once everything a message caused is durable.
     """
+    bear_any_header_name()
     app = StageApp(group, **_configuration(settings))
     app.transport = PromptTransport(app.conf.broker_consumer, app)
     topic = app.topic(

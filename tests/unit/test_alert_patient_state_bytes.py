@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import ConfigurationError
-from streams.patient_state import Episode, PatientState, Score
+from streams.patient_state import Episode, PatientState, Score, StateDamagedError
 from streams.transition import RiskState
 
 SCORES = st.builds(
@@ -81,7 +81,19 @@ def test_another_version_is_refused_with_what_to_do() -> None:
         PatientState.from_bytes(json.dumps(table).encode())
 
 
-@pytest.mark.parametrize("damaged", [b"", b"\xff", b"[]", b"{}", b'{"v":1}', PatientState().to_bytes()[:-1]])
-def test_damaged_bytes_are_refused_without_quoting_them(damaged: bytes) -> None:
-    with pytest.raises(ConfigurationError, match="alert state is damaged"):
+DAMAGED = [
+    b"",
+    b"\xff",
+    b"[]",
+    b"{}",
+    b'{"v":1}',
+    b'{"v":null}',
+    PatientState().to_bytes()[:-1],
+    b"[" * 10**5,
+]
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_damaged_bytes_cost_this_patients_ecgs_alone_and_are_not_quoted(damaged: bytes) -> None:
+    with pytest.raises(StateDamagedError, match="alert state of this patient is damaged"):
         PatientState.from_bytes(damaged)
