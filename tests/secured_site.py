@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from certificates import Authority
 from kafka_acls import grant
 
@@ -128,10 +129,22 @@ async def _set_up(site: SecuredSite) -> None:
             await grant(admin, f"User:{part.name}", part.kafka)
             if part.name == BY_CERTIFICATE:
                 await grant(admin, f"User:CN={part.name}", part.kafka)
+        await _until_groups_are_kept(admin)
     finally:
         await admin.close()
     # By the operator, whose rights are enough for that.
     await apply_topics(site.settings("operator").kafka, partitions=2)
+
+
+async def _until_groups_are_kept(admin: AIOKafkaAdminClient) -> None:
+    """The first question about a group makes the topic of all groups; until then it has no answer."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await admin.find_coordinator("any")
+            except GroupCoordinatorNotAvailableError:
+                continue
+            return
 
 
 def _redis_users(users: dict[str, str]) -> list[str]:
