@@ -42,8 +42,8 @@ class Settings(AccessSettings):
     """The one folder under which Diastole writes anything."""
 
     timezone: str = "UTC"
-    """Zone of times in ECG files that carry no offset, such as `Europe/Rome`; most carts write local time. Pages show
-    times in it too."""
+    """Zone of times in ECG files that carry no offset, such as `Europe/Rome`; most carts write local time.
+    Pages show times in it too."""
 
     partitions: int = Field(default=4, ge=1, le=1000)
     """Partitions of every topic, equal for all so that a patient keeps one partition number."""
