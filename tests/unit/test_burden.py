@@ -1,6 +1,7 @@
 """The burden simulator against cases counted by hand."""
 
 import math
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -228,11 +229,12 @@ def test_a_plot_has_all_that_is_compared_and_calls_policies_as_the_table_does(
 def test_a_plot_joins_no_line_over_what_cannot_be_said(tmp_path: Path) -> None:
     burdens = [of(WARD, policy, e1=True) for policy in at_thresholds(POLICY, (0.5, 0.6, 0.7))]
     whole, gap = burdens, [burdens[0], replace(burdens[1], ppv=None, sensitivity=None), burdens[2]]
-    n_joined = []
+    n_lines = []
     for number, each in enumerate((whole, gap)):
         draw(tmp_path / f"{number}.svg", each, "")
-        n_joined.append((tmp_path / f"{number}.svg").read_text().count("\nL "))
-    assert n_joined[1] < n_joined[0]
+        of_three_points = r'd="M [\d. ]+\nL [\d. ]+\nL [\d. ]+\n"'
+        n_lines.append(len(re.findall(of_three_points, (tmp_path / f"{number}.svg").read_text())))
+    assert n_lines[0] - n_lines[1] == 3  # PPV, sensitivity, and what is to be evaluated
 
 
 def test_shares_of_all_and_of_none_have_an_interval_around_them() -> None:
