@@ -81,7 +81,7 @@ def worker_command(
     """
     port = free_port()
     words = ("worker", stage, "--metrics-port", str(port))
-    return _started(f"worker-{stage}", words, port, root, environment, is_cancelled)
+    return own_command(f"worker-{stage}", words, port, root, environment, is_cancelled)
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def running_api(
     """
     port = free_port()
     words = ("api", "--host", LOOPBACK, "--port", str(port))
-    server = Server(_started("api", words, port, root, environment, is_cancelled))
+    server = Server(own_command("api", words, port, root, environment, is_cancelled))
     try:
         server.start()
         yield f"http://{LOOPBACK}:{port}/"
@@ -120,7 +120,7 @@ def running_delivery(root: Path, environment: Mapping[str, str]) -> Iterator[Non
     """
     port = free_port()
     words = ("deliver", "--metrics-port", str(port))
-    server = Server(_started("deliver", words, port, root, environment, lambda: True))
+    server = Server(own_command("deliver", words, port, root, environment, lambda: True))
     try:
         server.start()
         yield
@@ -128,7 +128,7 @@ def running_delivery(root: Path, environment: Mapping[str, str]) -> Iterator[Non
         server.stop()
 
 
-def _started(
+def own_command(
     name: str,
     words: Sequence[str],
     port: int,
@@ -136,7 +136,15 @@ def _started(
     environment: Mapping[str, str],
     is_cancelled: Callable[[], bool],
 ) -> ServerCommand:
-    """Say how to start one of our own processes that answers ``/readyz`` on ``port``."""
+    """Say how to start one of our own processes that answers ``/readyz`` on ``port``.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The command behind ``diastole``, with the option that makes it answer on the port.
+    environment, is_cancelled
+        As of :func:`worker_command`.
+    """
     return ServerCommand(
         name=name,
         argv=[sys.executable, "-m", "ops.cli", *words],

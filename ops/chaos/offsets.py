@@ -1,6 +1,6 @@
 """Where topics end and how far the stages' groups have committed; and reading what lies between two ends."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from streams.topology import (
     ECG_RECORDED,
     ECG_RISK,
     ROUTES,
+    Route,
     dead_letter_topic,
 )
 
@@ -45,13 +46,13 @@ class Watcher:
         ends: Offsets = await self._consumer.end_offsets(wanted)
         return ends
 
-    async def behind(self) -> dict[str, int]:
+    async def behind(self, routes: Iterable[Route] = tuple(ROUTES.values())) -> dict[str, int]:
         """Count what each stage's group has not committed; stages that committed all are left out.
 
         Asked in the order of the flow: a stage that is done writes nothing more for the next one.
         """
         behind: dict[str, int] = {}
-        for route in ROUTES.values():
+        for route in routes:
             ends = await self.ends([route.consumes])
             committed = await self._admin.list_consumer_group_offsets(route.group)
             known = {tp: max(at.offset, 0) for tp, at in committed.items()}

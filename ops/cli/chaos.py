@@ -111,6 +111,31 @@ def _leave_tidily() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
+@app.command("hostile")
+def send_hostile(
+    messages: Annotated[int, typer.Option(min=1, help="How many hostile messages.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same messages.")] = 1,
+    patience: Annotated[float, typer.Option(min=10.0, help="Longest wait for the last commit, s.")] = 1800.0,
+) -> None:
+    """Send hostile messages to every topic that is read, sound ECGs among them, and see what each ends as.
+
+    Starts Apache Kafka, Redis, one worker of every stage, delivery, API and watch of its own. Every message
+    must end as one dead letter or one result, no process may end or grow. Exit code 1 when it does not hold.
+
+    Example: diastole chaos hostile --messages 10000 --seed 1
+    """
+    from ops.chaos.hostile_report import hostile_report
+    from ops.chaos.hostile_run import HostileRun, run_hostile
+
+    settings = prepared()
+    configure_logs(settings.log_format, "warning")  # what matters is said on the console
+    asked = HostileRun(home=settings.home.resolve(), messages=messages, seed=seed, patience_s=patience)
+    account = run(run_hostile(asked, lambda said: out().print(said, markup=False, soft_wrap=True)))
+    out().print(hostile_report(asked, account))
+    if not account.verdict.holds:
+        raise typer.Exit(code=1)
+
+
 @app.command("report")
 def report(results: ResultsOption = None) -> None:
     """Print what was played so far: faults survived by kind, alerts lost, invented and contradictory."""
