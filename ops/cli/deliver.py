@@ -40,8 +40,9 @@ def deliver(
     """Tell the care team of alerts, until SIGTERM or Ctrl-C.
 
     Each alert goes to whom the routes name, over all their channels, and up the ladder until somebody answers
-    it. A channel that fails is tried again, then the second is used; an alert that reached nobody in time is
-    a technical alarm. Start it twice and the two share the alerts: when one dies the other takes over.
+    it. A channel that fails is tried again, then the second is used; an alert of which a route reached nobody
+    in time is a technical alarm. Start it twice and the two share the alerts: when one dies the other takes
+    over. Alerts that page nobody by the routes, though others do, are named in warnings.
 
     Example: diastole deliver --routes routes.toml --check, then: diastole deliver --routes routes.toml
     """
