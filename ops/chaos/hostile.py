@@ -17,11 +17,18 @@ from ops.chaos.hostile_bytes import (
     spliced,
     with_an_absurd_field,
 )
-from ops.chaos.hostile_records import MAKERS, READ_TOPICS, patient, state_bytes
+from ops.chaos.hostile_records import MAKERS, N_PATIENTS, READ_TOPICS, patient, state_bytes
 from schemas.codec import Codec
 from schemas.wire import SCHEMA_ID_HEADER
 from streams.dead_letters import ATTEMPT, ERROR_CODE, OFFSET, PARTITION, PREFIX, TOPIC
-from streams.topology import ALERT_STATE, ECG_FEATURIZED, ECG_RECORDED, ECG_RISK, PATIENT_LINK
+from streams.topology import (
+    ALERT_STATE,
+    COMPACTED_FEED_TOPICS,
+    ECG_FEATURIZED,
+    ECG_RECORDED,
+    ECG_RISK,
+    PATIENT_LINK,
+)
 
 #: Names are bytes: Kafka takes any.
 RawHeaders = tuple[tuple[bytes, bytes | None], ...]
@@ -34,6 +41,12 @@ _OVERSIZED_ODDS: Final = 0.002
 _ODD_HEADERS_ODDS: Final = 0.25
 _ODD_KEY_ODDS: Final = 0.2
 _ODD_TIME_ODDS: Final = 0.1
+
+#: Patients whose alert state is harmed; the others' ECGs come to a decision.
+N_DAMAGED: Final = 10
+
+#: Kafka takes nothing without a key there, and refuses whatever is in the same batch with it.
+_COMPACTED: Final = COMPACTED_FEED_TOPICS | {ALERT_STATE}
 
 #: Times Kafka takes: it refuses those more than an hour ahead, but none in the past.
 _ODD_TIMES_MS: Final = (0, 1, 1_000_000_000, -1, -(2**40), -(2**61))
@@ -86,7 +99,9 @@ def first_messages(n: int, seed: int, codec: Codec) -> Iterator[Hostile]:
 def _message(chance: random.Random, codec: Codec) -> Hostile:
     topic = chance.choice(STAGE_INPUTS if chance.random() < _STAGE_ODDS else READ_TOPICS)
     how, value, code = _state(chance) if topic == ALERT_STATE else _value(topic, chance, codec)
-    key, key_how = _key(chance) if chance.random() < _ODD_KEY_ODDS else (patient(chance).encode(), "")
+    n_patients = N_DAMAGED if topic == ALERT_STATE else N_PATIENTS
+    plain_key = patient(chance, n_patients).encode()
+    key, key_how = _key(topic, chance) if chance.random() < _ODD_KEY_ODDS else (plain_key, "")
     headers, headers_how = _headers(chance) if chance.random() < _ODD_HEADERS_ODDS else ((), "")
     time_ms = chance.choice(_ODD_TIMES_MS) if chance.random() < _ODD_TIME_ODDS else None
     if value is None and key is None:
@@ -147,10 +162,10 @@ def _state(chance: random.Random) -> tuple[str, bytes | None, None]:
     return how, value, None
 
 
-def _key(chance: random.Random) -> tuple[bytes | None, str]:
+def _key(topic: str, chance: random.Random) -> tuple[bytes | None, str]:
     return chance.choice(
         (
-            (None, "no key"),
+            (b"", "empty key") if topic in _COMPACTED else (None, "no key"),
             (b"", "empty key"),
             (patient(chance).encode(), "another's key"),
             (chance.randbytes(30), "odd key"),

@@ -61,9 +61,9 @@ def new_id(chance: random.Random) -> str:
     return str(uuid.UUID(int=chance.getrandbits(128)))
 
 
-def patient(chance: random.Random) -> str:
+def patient(chance: random.Random, among: int = N_PATIENTS) -> str:
     """Draw one of few patients."""
-    return f"hostile-{chance.randrange(N_PATIENTS)}"
+    return f"hostile-{chance.randrange(among)}"
 
 
 def moment(chance: random.Random) -> datetime:

@@ -101,7 +101,7 @@ class Account:
     looks : list of dict
         What each process used after the first half and after the second.
     refused : Counter
-        Messages that Kafka itself did not take, by its error.
+        Messages that Kafka itself did not take, by topic and error.
     """
 
     sent: dict[At, Sent] = field(default_factory=dict)
@@ -171,7 +171,7 @@ async def _send_one(
     try:
         written = await (await _handed_over(producer, message))
     except KafkaError as error:
-        account.refused[type(error).__name__] += 1
+        account.refused[f"{message.topic}: {type(error).__name__}"] += 1
     else:
         account.by_topic[message.topic] += 1
         account.by_how[message.how.partition(" + ")[0]] += 1
@@ -222,6 +222,7 @@ async def _judged(site: Site, run: HostileRun, account: Account, codec: Codec, s
     if "deliver" in site.parts:
         await _blame_unread(verdict, site, records)
     verdict.blame("processes ended or began anew", site.ended())
+    verdict.blame("refused by Kafka", account.refused)
     verdict.blame("not committed in time", [] if settled else ["see the logs"])
     if len(account.looks) > 1:
         blame_growth(verdict, *account.looks)
