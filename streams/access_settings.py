@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.access import (
     KafkaAccess,
@@ -22,6 +22,10 @@ PREFIX: Final = "DIASTOLE_"
 
 class AccessSettings(BaseSettings):
     """How the other programs are reached; part of :class:`streams.settings.Settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     broker: str = "127.0.0.1:9092"
     """Kafka bootstrap servers, `host:port[,host:port…]`."""
