@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from schemas.errors import ConfigurationError, PoisonError
+from schemas.errors import ConfigurationError, InvalidRecordError, PoisonError
+from schemas.invariants import require_number, require_text, require_utc, require_uuid
 from schemas.risk import Phenotype, RiskAssessed
 from streams.transition import RiskState
 
@@ -16,6 +17,10 @@ STATE_VERSION: Final = 1
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+
+
+#: What JSON, and the checks of what is in it, raise on anything else.
+_NO_STATE: Final = (InvalidRecordError, ValueError, LookupError, TypeError, OverflowError, RecursionError)
 
 
 class StateVersionError(ConfigurationError):
@@ -132,7 +137,7 @@ class PatientState:
             version = int(table["v"])
             if version <= STATE_VERSION:
                 return _state_of(table)
-        except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, AttributeError):
+        except _NO_STATE:
             raise StateDamagedError(
                 "the alert state of this patient is damaged: write an empty record under the patient's key "
                 "to ecg.alert-state.v1, restart the alert workers, then replay these dead letters"
@@ -168,8 +173,14 @@ def _row(score: Score | None) -> list[Any] | None:
 def _score(row: Sequence[Any] | None) -> Score | None:
     if row is None:
         return None
+    ecg_id, acquired_us, probability, bundle_version = row
+    acquired_at = _EPOCH + acquired_us * _MICROSECOND
+    require_uuid("ecg_id", str(ecg_id))  # None would be an id that is not there
+    require_utc("acquired_at", acquired_at)
+    require_number("probability", probability, 0, 1)
+    require_text("bundle_version", bundle_version)
     return Score(
-        ecg_id=row[0], acquired_at=_EPOCH + row[1] * _MICROSECOND, probability=row[2], bundle_version=row[3]
+        ecg_id=ecg_id, acquired_at=acquired_at, probability=probability, bundle_version=bundle_version
     )
 
 
@@ -178,4 +189,9 @@ def _episode_row(episode: Episode | None) -> list[Any] | None:
 
 
 def _episode(row: Sequence[Any] | None) -> Episode | None:
-    return None if row is None else Episode(opening_ecg_id=row[0], first_seen=row[1], alert_ids=tuple(row[2]))
+    if row is None:
+        return None
+    opening_ecg_id, first_seen, alert_ids = row
+    for each in (opening_ecg_id, *alert_ids):
+        require_uuid("opening_ecg_id, alert_ids", str(each))
+    return Episode(opening_ecg_id=opening_ecg_id, first_seen=bool(first_seen), alert_ids=tuple(alert_ids))

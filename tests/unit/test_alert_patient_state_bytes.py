@@ -93,6 +93,28 @@ DAMAGED = [
 ]
 
 
+#: Lawful JSON whose parts are not what they should be; a decision would stumble over each.
+DAMAGED += [
+    json.dumps({**json.loads(PatientState().to_bytes()), part: wrong}).encode()
+    for part, wrong in [
+        ("state", "ASLEEP"),
+        ("newest", ["x", 0, 0.5, "b1"]),
+        ("newest", [nth_ecg_id(1), 2**60, 0.5, "b1"]),
+        ("newest", [nth_ecg_id(1), -(2**80), 0.5, "b1"]),
+        ("newest", [nth_ecg_id(1), 0, float("nan"), "b1"]),
+        ("newest", [nth_ecg_id(1), 0, "0.5", "b1"]),
+        ("newest", [nth_ecg_id(1), 0, 0.5, None]),
+        ("newest", [nth_ecg_id(1), 0, 0.5]),
+        ("baseline", 7),
+        ("recent", None),
+        ("recent", [[]]),
+        ("episode", [nth_ecg_id(1), True, "abc"]),
+        ("episode", [None, True, []]),
+        ("newest", [None, 0, 0.5, "b1"]),
+    ]
+]
+
+
 @pytest.mark.parametrize("damaged", DAMAGED)
 def test_damaged_bytes_cost_this_patients_ecgs_alone_and_are_not_quoted(damaged: bytes) -> None:
     with pytest.raises(StateDamagedError, match="alert state of this patient is damaged"):
