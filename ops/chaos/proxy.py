@@ -45,7 +45,9 @@ class Proxy:
         self.port = free_port() if port is None else port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy-{self.port}", daemon=True)
-        self._server: asyncio.Server | None = None
+        # No asyncio.Server: one that is closed while it accepts leaves that connection open for good.
+        self._listening: socket.socket | None = None
+        self._fresh: set[socket.socket] = set()
         self._open: set[asyncio.StreamWriter] = set()
         self._carrying: set[asyncio.Task[None]] = set()
         self._flows = asyncio.Event()
@@ -62,7 +64,7 @@ class Proxy:
         """Reset all connections and end the thread; twice is as once."""
         if not self._thread.is_alive():
             return
-        self._wait_for(self._cut())
+        self._wait_for(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -93,20 +95,30 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _listen(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(self._accept, LOOPBACK, self.port)
+        if self._listening is None:
+            self._listening = socket.create_server((LOOPBACK, self.port))
+            self._listening.setblocking(False)
+            self._loop.add_reader(self._listening, self._accept, self._listening)
 
     async def _cut(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            self._loop.remove_reader(listening)
+            listening.close()
         for writer in list(self._open):
             _reset(writer)
+        while self._fresh:
+            with self._fresh.pop() as connection:
+                _linger_no_more(connection)
         carrying = list(self._carrying)
         for task in carrying:
             task.cancel()
         if carrying:
             await asyncio.wait(carrying)
+
+    async def _end(self) -> None:
+        await self._cut()
+        await asyncio.sleep(0)  # what was reset is closed a step later
 
     async def _stall(self) -> None:
         self._flows.clear()
@@ -116,20 +128,27 @@ class Proxy:
         self._flows.set()
         await self._listen()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._server is None:  # accepted by the system just before the cut
-            _reset(writer)
-            return
-        task = self._loop.create_task(self._carry(reader, writer))
+    def _accept(self, listening: socket.socket) -> None:
+        try:
+            connection, _ = listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # gone again
+        connection.setblocking(False)
+        # Until its first step a task that is cancelled does nothing at all, not even clean up.
+        self._fresh.add(connection)
+        task = self._loop.create_task(self._carry(connection))
         self._carrying.add(task)
         task.add_done_callback(self._carrying.discard)
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _carry(self, connection: socket.socket) -> None:
         """Carry one connection to its end, which is a reset at both ends when either of them breaks."""
-        ends = [writer]
+        self._fresh.discard(connection)
+        ends: list[asyncio.StreamWriter] = []
         end_with: Callable[[asyncio.StreamWriter], None] = _reset
-        self._open.add(writer)
         try:
+            reader, writer = await asyncio.open_connection(sock=connection)
+            ends.append(writer)
+            self._open.add(writer)
             target_reader, target_writer = await asyncio.open_connection(LOOPBACK, self.target_port)
             ends.append(target_writer)
             self._open.add(target_writer)
@@ -179,5 +198,9 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     """End a connection with RST, as a network that lost it does."""
     connection = writer.get_extra_info("socket")
     if connection is not None and connection.fileno() >= 0:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        _linger_no_more(connection)
     writer.transport.abort()
+
+
+def _linger_no_more(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

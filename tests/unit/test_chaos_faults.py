@@ -3,9 +3,12 @@
 import asyncio
 import errno
 import random
+import socketserver
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -92,16 +95,24 @@ def test_a_process_that_ended_on_a_full_disk_is_no_trouble(writer: "subprocess.P
         writer.wait()
 
 
-@pytest.fixture
-async def proxy() -> AsyncIterator[Proxy]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(await reader.read(100))
-        writer.close()
+class Echo(socketserver.BaseRequestHandler):
+    """Sends back what it is sent, in a thread of its own: clients that give up come and go at any time."""
 
-    server = await asyncio.start_server(serve, LOOPBACK, 0)
-    with Proxy(server.sockets[0].getsockname()[1]) as running:
-        yield running
-    server.close()
+    def handle(self) -> None:
+        with suppress(ConnectionError):
+            while chunk := self.request.recv(100):
+                self.request.sendall(chunk)
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    with socketserver.ThreadingTCPServer((LOOPBACK, 0), Echo) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        with Proxy(server.server_address[1]) as running:
+            yield running
+        server.shutdown()
+        serving.join()
 
 
 async def answer(proxy: Proxy, within_s: float) -> bytes:
