@@ -11,7 +11,8 @@ import time
 import urllib.request
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,7 @@ SOUND_EVERY: Final = 50
 #: Messages under way at once: 64 × 120 kB.
 _UNDER_WAY: Final = 64
 _LOOK_EVERY_S: Final = 0.5
+_REQUEST_BYTES: Final = 16 * 2**20
 
 #: What the book of delivery is made of.
 _BOOK_TOPICS: Final = (ECG_ALERT, CARE_AUDIT)
@@ -148,28 +150,45 @@ async def _send(
 ) -> None:
     """Send messages, and a sound ECG after every few of them where there is a codec to write it."""
     chance = random.Random(f"sound {seed} {len(account.sound)}")
-    producer = AIOKafkaProducer(
-        **client_options(bootstrap), max_request_size=16 * 2**20, compression_type="gzip", linger_ms=5
-    )
     room = asyncio.Semaphore(_UNDER_WAY)
-    async with producer, asyncio.TaskGroup() as tasks:
+    async with _producers(bootstrap) as producers, asyncio.TaskGroup() as tasks:
         for number, message in enumerate(messages):
             await room.acquire()
-            tasks.create_task(_send_one(producer, message, account, room))
+            tasks.create_task(_send_one(producers, message, account, room))
             if codec is not None and number % SOUND_EVERY == 0:
-                ecg = sound_ecg(chance, f"sound-{len(account.sound)}")
-                account.sound.append(ecg.ecg_id)
-                value = codec.encode(ecg)
                 await room.acquire()
-                sound = Hostile(topic=ECG_RECORDED, how="sound", key=ecg.patient_id.encode(), value=value)
-                tasks.create_task(_send_one(producer, sound, account, room))
+                tasks.create_task(_send_one(producers, _sound(chance, account, codec), account, room))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Producers:
+    """Two, as a batch that is written already waits until nothing else is in its producer's way."""
+
+    usual: AIOKafkaProducer
+    raw: AIOKafkaProducer
+
+
+@asynccontextmanager
+async def _producers(bootstrap: str) -> AsyncIterator[_Producers]:
+    options = {**client_options(bootstrap), "max_request_size": _REQUEST_BYTES}
+    usual = AIOKafkaProducer(**options, compression_type="gzip", linger_ms=5)
+    raw = AIOKafkaProducer(**options)
+    async with usual, raw:
+        yield _Producers(usual=usual, raw=raw)
+
+
+def _sound(chance: random.Random, account: Account, codec: Codec) -> Hostile:
+    ecg = sound_ecg(chance, f"sound-{len(account.sound)}")
+    account.sound.append(ecg.ecg_id)
+    key = ecg.patient_id.encode()
+    return Hostile(topic=ECG_RECORDED, how="sound", key=key, value=codec.encode(ecg))
 
 
 async def _send_one(
-    producer: AIOKafkaProducer, message: Hostile, account: Account, room: asyncio.Semaphore
+    producers: _Producers, message: Hostile, account: Account, room: asyncio.Semaphore
 ) -> None:
     try:
-        written = await (await _handed_over(producer, message))
+        written = await (await _handed_over(producers, message))
     except KafkaError as error:
         account.refused[f"{message.topic}: {type(error).__name__}"] += 1
     else:
@@ -181,15 +200,15 @@ async def _send_one(
         room.release()
 
 
-async def _handed_over(producer: AIOKafkaProducer, message: Hostile) -> Any:
+async def _handed_over(producers: _Producers, message: Hostile) -> Any:
     try:
         headers = [(name.decode(), header) for name, header in message.headers]
     except UnicodeDecodeError:
         partition = zlib.crc32(message.key or b"") % PARTITIONS
         now_ms = int(utc_now().timestamp() * 1000)
         sent_ms = now_ms if message.timestamp_ms is None else message.timestamp_ms
-        return await send_raw(producer, message, partition, sent_ms)
-    return await producer.send(
+        return await send_raw(producers.raw, message, partition, sent_ms)
+    return await producers.usual.send(
         message.topic, message.value, key=message.key, headers=headers, timestamp_ms=message.timestamp_ms
     )
 
