@@ -128,7 +128,8 @@ async def _rebuild(broker: Broker, topic: str, keeping: _Keeping, on_progress: P
         ends = await _seek_to_begin(consumer)
         return await _read_up_to(ends, consumer, keeping, on_progress)
     except KafkaError as error:
-        unread = f"{topic} cannot be read from {broker} ({type(error).__name__}); check broker and topic"
+        why = type(error).__name__
+        unread = f"{topic} cannot be read from {broker} ({why}); check the broker and the topic"
         raise await told(broker, RebuildStalledError(unread)) from None
     finally:
         await consumer.stop()
