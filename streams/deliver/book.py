@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 
 from schemas.alert import AlertClosed, AlertRaised, TechnicalAlarm
-from schemas.audit import CareAction, CareVerb
+from schemas.audit import CareAction
 from schemas.codec import Codec
 from schemas.errors import PoisonError, RetriableError
 from streams.access import Broker
@@ -244,10 +244,10 @@ class FollowedBook:
             self._readers.tell(self.book.take_alert(record, instant_of(message.timestamp)))
 
     def _take_act(self, act: CareAction) -> None:
-        case = self.book.cases.get(act.alert_id)
-        if case is not None and any(_adds_nothing(known, act) for known in case.acts):
-            return
-        self._readers.tell(self.book.take_act(act))
+        before = self.book.cases.get(act.alert_id)
+        about = self.book.take_act(act)
+        if before is None or self.book.cases[about] is not before:
+            self._readers.tell(about)
 
     def _take_alarm(self, alarm: TechnicalAlarm) -> None:
         if alarm.ended_at is not None:
@@ -256,12 +256,6 @@ class FollowedBook:
         elif alarm.alarm_id not in self._ended:
             self._alarms[alarm.alarm_id] = alarm
         self._readers.tell(alarm.alarm_id)
-
-
-def _adds_nothing(known: CareAction, act: CareAction) -> bool:
-    """Whether an act is a repeat, or one more look by somebody who looked before (kept on Kafka alone)."""
-    looked_again = known.verb is act.verb is CareVerb.VIEWED and known.actor == act.actor
-    return known.action_id == act.action_id or looked_again
 
 
 @asynccontextmanager

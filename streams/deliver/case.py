@@ -83,8 +83,11 @@ class AlertCase:
         return next((act for act in reversed(self.acts) if act.verb in verbs), None)
 
     def with_act(self, act: CareAction) -> "AlertCase":
-        """Add an act; of an act that is there already the earlier account holds."""
-        known = next((each for each in self.acts if each.action_id == act.action_id), None)
+        """Add an act; of one act, and of one person's looks, the earliest account holds.
+
+        Returns this case itself when the act adds nothing.
+        """
+        known = next((each for each in self.acts if _tells_of_the_same(each, act)), None)
         if known is not None and earlier(known) <= earlier(act):
             return self
         others = (each for each in self.acts if each is not known)
@@ -106,6 +109,12 @@ class AlertCase:
         if self.closed_at is not None:
             timed.append((self.closed_at, "", LifeEvent.CLOSE))
         return [event for _, _, event in sorted(timed)]
+
+
+def _tells_of_the_same(known: CareAction, act: CareAction) -> bool:
+    # Whoever looks often is kept once, or the looks would outgrow the alert; all of them are on Kafka.
+    looked_again = known.verb is act.verb is CareVerb.VIEWED and known.actor == act.actor
+    return known.action_id == act.action_id or looked_again
 
 
 def _is_event(act: CareAction) -> bool:

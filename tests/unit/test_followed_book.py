@@ -4,8 +4,10 @@ import asyncio
 import gc
 import random
 import tracemalloc
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import combinations
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +15,11 @@ import numpy as np
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from deliver_in_memory import CODEC, Clock
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from notices import RAISED_AT, alert_of, closed_of
 
-from schemas.alert import AlarmKind, Priority, TechnicalAlarm
+from schemas.alert import AlarmKind, AlertRaised, Priority, TechnicalAlarm
 from schemas.audit import CareAction, CareScope, CareVerb
 from schemas.codec import Codec
 from schemas.errors import RetriableError
@@ -140,6 +144,76 @@ def test_the_two_topics_in_any_interleaving_and_again_from_the_start_give_the_sa
         known.append(summary(book))
     assert all(each == known[0] for each in known)
     assert len(known[0]) == 6
+
+
+def interleaved(alerts: Sequence[object], acts: Sequence[CareAction]) -> Iterator[list[tuple[str, object]]]:
+    """Read the two topics in every way there is; each keeps its order."""
+    n = len(alerts) + len(acts)
+    for places in combinations(range(n), len(alerts)):
+        told, done = iter(alerts), iter(acts)
+        yield [(ECG_ALERT, next(told)) if place in places else (CARE_AUDIT, next(done)) for place in range(n)]
+
+
+def account(raised: AlertRaised, verb: CareVerb, actor: str, name: str, minute: int) -> CareAction:
+    """One account of an act; with the same verb, actor and name it is of the same act."""
+    at = RAISED_AT + timedelta(minutes=minute)
+    return CareAction(
+        action_id=action_id(verb=verb, alert_id=raised.alert_id, actor=actor, at=name),
+        alert_id=raised.alert_id,
+        verb=verb,
+        actor=actor,
+        acted_at=at,
+        origin="inbox",
+        expires_at=at + HOUR if verb is CareVerb.MUTED else None,
+    )
+
+
+VERBS = (CareVerb.MUTED, CareVerb.UNMUTED, CareVerb.VIEWED, CareVerb.DELIVERED, CareVerb.ESCALATED)
+accounts = st.builds(
+    account,
+    st.sampled_from([alert_of(1), alert_of(2)]),
+    st.sampled_from(VERBS),
+    st.sampled_from("nm"),
+    st.sampled_from("ab"),
+    st.integers(0, 9),
+)
+
+
+@given(st.lists(accounts, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_acts_told_twice_in_other_words_give_the_same_cases_in_every_interleaving(
+    acts: list[CareAction],
+) -> None:
+    alerts = [alert_of(1), closed_of(alert_of(1)), alert_of(2)]
+    known = []
+    for records in interleaved(alerts, acts):
+        for told in (records, records[::-1]):
+            book, _ = open_book()
+            for topic, record in told:
+                fold(book, topic, record)
+            known.append(summary(book))
+    assert all(each == known[0] for each in known)
+
+
+def test_of_an_act_told_twice_the_earlier_holds_also_when_it_is_read_last() -> None:
+    book, _ = open_book()
+    alert = alert_of()
+    fold(book, ECG_ALERT, alert)
+    changes = book.changes()
+    late, ended, early = (
+        account(alert, verb, "n", "a", minute)
+        for verb, minute in ((CareVerb.MUTED, 9), (CareVerb.UNMUTED, 5), (CareVerb.MUTED, 1))
+    )
+    for act in (late, ended):
+        fold(book, CARE_AUDIT, act)
+    assert book.book.cases[alert.alert_id].state is LifeState.MUTED
+    changes._pending.clear()
+    fold(book, CARE_AUDIT, early)
+    assert book.book.cases[alert.alert_id].state is LifeState.RAISED
+    assert changes._pending, "whoever plans is told"
+    changes._pending.clear()
+    fold(book, CARE_AUDIT, late)
+    assert not changes._pending, "and of what adds nothing is not"
 
 
 async def test_an_act_is_folded_once_written_and_written_once() -> None:
