@@ -102,7 +102,9 @@ def _message(chance: random.Random, codec: Codec) -> Hostile:
     n_patients = N_DAMAGED if topic == ALERT_STATE else N_PATIENTS
     plain_key = patient(chance, n_patients).encode()
     key, key_how = _key(topic, chance) if chance.random() < _ODD_KEY_ODDS else (plain_key, "")
-    headers, headers_how = _headers(chance) if chance.random() < _ODD_HEADERS_ODDS else ((), "")
+    # What is too large for a worker is taken by Kafka only compressed, and alone.
+    has_headers = chance.random() < _ODD_HEADERS_ODDS and how != "oversized"
+    headers, headers_how = _headers(chance) if has_headers else ((), "")
     time_ms = chance.choice(_ODD_TIMES_MS) if chance.random() < _ODD_TIME_ODDS else None
     if value is None and key is None:
         value, code = b"", "DECODE"  # Kafka's clients send no record that has neither

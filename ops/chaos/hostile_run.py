@@ -22,6 +22,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ops.chaos.hostile import Hostile, first_messages
+from ops.chaos.hostile_readers import blame_readers
 from ops.chaos.hostile_reading import digest, found, letter, whole_topics
 from ops.chaos.hostile_records import sound_ecg
 from ops.chaos.hostile_site import PARTS, Site, running_site
@@ -240,6 +241,7 @@ async def _judged(site: Site, run: HostileRun, account: Account, codec: Codec, s
         blame_sound(verdict, account.sound, (f for f in records[ECG_RISK] if f.at not in account.sent))
     if "deliver" in site.parts:
         await _blame_unread(verdict, site, records)
+    await blame_readers(verdict, site, dead, len(letters), codec)
     verdict.blame("processes ended or began anew", site.ended())
     verdict.blame("refused by Kafka", account.refused)
     verdict.blame("not committed in time", [] if settled else ["see the logs"])

@@ -37,9 +37,12 @@ class Site:
         By name, of :data:`PARTS`.
     lives : dict of str to int
         Process id that each began with.
+    api_port : int
+        Where pages and API answer.
     """
 
     broker: RunningBroker
+    api_port: int = field(default_factory=free_port)
     parts: dict[str, Server] = field(default_factory=dict)
     lives: dict[str, int | None] = field(default_factory=dict)
 
@@ -94,18 +97,19 @@ async def running_site(
             "DIASTOLE_DEVICE": "cpu",
             "DIASTOLE_LOG_FORMAT": "json",
         }
-        site = Site(broker=broker, parts={name: _part(name, home, environment) for name in parts})
+        site = Site(broker=broker)
+        site.parts = {name: _part(name, home, environment, site.api_port) for name in parts}
         stack.push_async_callback(_stop, site)
         await _start(site)
         site.lives = {name: server.pid for name, server in site.parts.items()}
         yield site
 
 
-def _part(name: str, home: Path, environment: Mapping[str, str]) -> Server:
+def _part(name: str, home: Path, environment: Mapping[str, str], api_port: int) -> Server:
     port = free_port()
     words = ("worker", name) if name in ALL_ROUTES else (name,)
     if name == "api":
-        words = (*words, "--port", "0")
+        words = (*words, "--port", str(api_port))
     command = own_command(
         f"hostile-{name}",
         (*words, "--metrics-port", str(port)),
