@@ -70,6 +70,31 @@ def lacking(case: AlertCase, asked: Iterable[Route], level: int) -> tuple[Route,
     )
 
 
+def tried_since(case: AlertCase, asked: Iterable[Route], level: Level) -> datetime | None:
+    """Return since when each of a level's routes was reached or tried; UTC.
+
+    A route that was reached before a quiet counts; one that only failed is to be tried again after it. What
+    is for the inbox alone is there from the start.
+
+    Returns
+    -------
+    datetime or None
+        None while one was neither reached nor tried.
+    """
+    since = [level.start]
+    for route in asked:
+        channels = (*route.channels, *route.second)
+        reached = [
+            case.delivered[each, level.number] for each in channels if (each, level.number) in case.delivered
+        ]
+        failures = (act for each in channels for act in case.failures.get((each, level.number), ()))
+        tried = [*reached, *(act.acted_at for act in failures if act.acted_at >= level.start)]
+        if route.channels and not tried:
+            return None
+        since += [min(tried)] if tried else []
+    return max(since)
+
+
 def unreached(case: AlertCase, book: CaseBook, routes: Routes, now: datetime) -> tuple[Send, ...]:
     """Return what is to be sent, now or later; of each channel and level at most one.
 

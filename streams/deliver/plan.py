@@ -8,7 +8,7 @@
     site, or planned downtime   List, once; sent when that is over and nobody has answered
     from an old ECG             List, once; expires
     else                        Send what is due of each level reached; Escalate when the ladder's time is
-                                over; Expire when the last level had its time
+                                over; Expire when the last level was asked and had its time
 
 Whoever carries a plan out notes each step as an act (:mod:`streams.deliver.own_acts`) and plans again until
 nothing is left to do, then waits until :func:`next_due` or for a record. A crash between a step and its act
@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from schemas.audit import CareAction, CareVerb
-from streams.deliver.asked import asked_at, lacking, levels, quiet_ends, unreached
+from streams.deliver.asked import asked_at, lacking, levels, quiet_ends, tried_since, unreached
 from streams.deliver.case import AlertCase, CaseBook
 from streams.deliver.life import OPEN, LifeState
 from streams.deliver.routing import Routes
@@ -145,9 +145,12 @@ def _expiry(case: AlertCase, book: CaseBook, routes: Routes, now: datetime) -> d
     if not is_fresh(case, routes):
         return awake + routes.expire
     level = levels(case, book, now)[-1]
-    if level.number + 1 < len(routes.ladder_of(case.alert)):
+    is_to_go_on = next_escalation(case, book, routes, now) is not None
+    asked_since = tried_since(case, asked_at(case, book, routes, level, now), level)
+    if is_to_go_on or asked_since is None:
+        # Whatever held delivery up, and for how long: no alert ends before the last were asked.
         return None
-    return max(awake + routes.expire, level.start + _TIME_TO_ANSWER)
+    return max(awake + routes.expire, asked_since + _TIME_TO_ANSWER)
 
 
 def _is_listed(case: AlertCase, reason: str) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from alert_cases import RAISED_AT, act, alert, book_of, closed, minutes, mute
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,8 +48,17 @@ TEAM = Route(
 )
 
 
+CHIEF = Route(name="chief", levels=(3,), recipient="chief physician", channels=("chat",), second=("pager",))
+
+
 def routes(*given_routes: Route, **more) -> Routes:
-    return Routes(version="test", routes=given_routes or (NURSE, CHARGE, DOCTOR), ladder=LADDER, **more)
+    ladder = more.pop("ladder", LADDER)
+    return Routes(version="test", routes=given_routes or (NURSE, CHARGE, DOCTOR), ladder=ladder, **more)
+
+
+def rungs(n: int) -> dict[Priority, tuple[timedelta, ...]]:
+    """Make a ladder of so many levels, ten minutes apart."""
+    return dict.fromkeys(LADDER, tuple(timedelta(minutes=10 * level) for level in range(n)))
 
 
 @dataclass
@@ -323,6 +333,75 @@ def test_an_outage_longer_than_an_alert_lives_still_climbs_the_whole_ladder():
     assert done[-1] == (minutes(60 * 30 + 70), Expire())
 
 
+@pytest.mark.parametrize("n_rungs", [1, 2, 3, 4])
+def test_an_outage_longer_than_an_alert_lives_asks_the_last_of_any_ladder_and_gives_time_to_answer(n_rungs):
+    w = world(NURSE, CHARGE, DOCTOR, CHIEF, ladder=rungs(n_rungs))
+    late = minutes(60 * 30)
+    done = [(late, step) for step in w.settle(late)] + w.run_until(minutes(60 * 40), now=late)
+    last_asked, _, level = told(done)[-1]
+    assert level == n_rungs - 1
+    assert done[-1] == (minutes(last_asked + 60), Expire())
+
+
+def test_who_stopped_right_after_the_last_escalation_asks_it_before_the_alert_expires():
+    w = world()
+    w.run_until(minutes(19))
+    w.carry_out(Escalate(level=2), minutes(20))
+    late = minutes(60 * 50)
+    assert [step.channel for step in w.settle(late)] == ["pager"]
+    assert w.settle(late + timedelta(minutes=60)) == [Expire()]
+
+
+def test_an_alert_expires_when_the_last_were_asked_though_none_was_reached():
+    w = world(NURSE, ladder=rungs(1))
+    w.down = {"chat", "mail"}
+    late = minutes(60 * 30)
+    done = [(late, step) for step in w.settle(late)] + w.run_until(minutes(60 * 40), now=late)
+    assert done[-1] == (late + timedelta(hours=1), Expire())
+    assert is_overdue(w.case, w.book, w.routes, late) is False
+    assert not has_ended(w.case, 0, w.book, w.routes, minutes(60 * 40)), "its alarm stays"
+
+
+def test_of_two_audiences_none_is_passed_over_by_the_end_of_the_alert():
+    radio = Route(name="radio", levels=(0,), recipient="rapid response", channels=("radio",))
+    w = world(NURSE, radio, ladder=rungs(1))
+    late = minutes(60 * 30)
+    w.carry_out(next(step for step in w.plan(late) if step.channel == "chat"), late)
+    much_later = late + timedelta(hours=30)
+    assert [step.channel for step in w.settle(much_later)] == ["radio"]
+    assert w.settle(much_later + timedelta(hours=1)) == [Expire()]
+
+
+def test_after_quiet_an_outage_longer_than_an_alert_lives_still_brings_it_up_once_more():
+    w = world(NURSE, ladder=rungs(1))
+    w.settle(RAISED_AT)
+    w.book.take_act(mute(CareScope.WARD, "W1", minutes(5), minutes(65)))
+    late = minutes(60 * 48)
+    assert w.settle(late) == [
+        Escalate(level=1),
+        Send(channel="chat", recipient="ward nurse", level=1, not_before=late),
+    ]
+    assert w.settle(late + timedelta(hours=1)) == [Expire()]
+
+
+def test_what_failed_before_the_quiet_is_asked_again_before_the_alert_expires():
+    w = world(NURSE, ladder=rungs(1))
+    w.down = {"chat"}
+    w.settle(RAISED_AT)
+    w.book.take_act(mute(CareScope.WARD, "W1", minutes(5), minutes(65)))
+    w.down = set()
+    assert [step.channel for step in w.settle(minutes(60 * 48))] == ["chat"]
+
+
+@pytest.mark.parametrize("n_rungs", [1, 3])
+def test_what_is_for_the_inbox_alone_expires_at_its_time_whoever_was_away(n_rungs):
+    w = world(Route(name="all", levels=(0, 1, 2), recipient="care team"), ladder=rungs(n_rungs))
+    late = minutes(60 * 30)
+    w.settle(late)
+    w.run_until(late + timedelta(hours=1, minutes=10 * n_rungs), now=late)
+    assert w.case.state is LifeState.EXPIRED
+
+
 def test_two_audiences_the_rapid_response_team_only_above_its_threshold():
     assert "radio" not in {step.channel for step in world(NURSE, TEAM).settle(RAISED_AT)}
     above = world(NURSE, TEAM, raised=alert(probability=0.96))
@@ -393,11 +472,17 @@ TROUBLES = [
     "mend",
     "crash",
     "outage",
+    "long outage",
     "mute",
     "mute ward",
     "lift",
 ]
 WAITS = st.integers(0, 45)
+
+#: Longer than an alert lives.
+LONG = timedelta(hours=30)
+
+LADDERS = st.integers(1, 4).map(rungs)
 stories = st.lists(
     st.tuples(st.sampled_from([*TROUBLES, "acknowledge", "reject", "close"]), WAITS), max_size=12
 )
@@ -405,14 +490,19 @@ stories_without_answer = st.lists(st.tuples(st.sampled_from(TROUBLES), WAITS), m
 
 
 def tell(w: World, story) -> datetime:
-    """Live through a story; a service that is killed between a send and its act starts again."""
-    now, is_up = RAISED_AT, True
+    """Live through a story; a service that is killed between a send and its act starts again.
+
+    What begins with an outage begins before anybody was told.
+    """
+    now, is_up = RAISED_AT, not (story and "outage" in story[0][0])
     for event, wait in story:
         later = now + timedelta(minutes=wait)
         if is_up:
             w.run_until(later, now=now)
         now = later
-        is_up = event != "outage" and (is_up or event in ("crash", "mend"))
+        is_up = "outage" not in event and (is_up or event in ("crash", "mend"))
+        if event == "long outage":
+            now += LONG
         happen(w, event, now)
         check(w, now)
     w.down, w.refusing = set(), set()
@@ -457,32 +547,37 @@ def check(w: World, now: datetime) -> None:
     assert w.plan(now) == steps
 
 
-@given(stories)
+@given(stories, LADDERS)
 @settings(max_examples=300, deadline=None)
-def test_whatever_happens_nothing_is_told_twice_nor_against_the_table(story):
-    w = world()
+def test_whatever_happens_nothing_is_told_twice_nor_against_the_table(story, ladder):
+    w = world(NURSE, CHARGE, DOCTOR, CHIEF, ladder=ladder)
     now = tell(w, story)
     w.run_until(now + timedelta(days=5), now=now)
     check(w, now + timedelta(days=5))
     assert w.case.state not in OPEN | {LifeState.MUTED}
 
 
-@given(stories_without_answer)
+@given(stories_without_answer, LADDERS)
 @settings(max_examples=300, deadline=None)
-def test_an_alert_that_nobody_answers_reaches_the_last_of_the_ladder_whatever_failed_on_the_way(story):
-    w = world()
+def test_an_alert_that_nobody_answers_reaches_the_last_of_the_ladder_whatever_failed_on_the_way(
+    story, ladder
+):
+    w = world(NURSE, CHARGE, DOCTOR, CHIEF, ladder=ladder)
     now = tell(w, story)
     w.run_until(now + timedelta(days=5), now=now)
     check(w, now + timedelta(days=5))
-    assert w.case.level >= 2
-    assert any(level >= 2 for _, level in w.case.delivered)
+    last = len(w.routes.ladder_of(w.raised)) - 1
+    assert w.case.level >= last
+    assert any(level >= last for _, level in {**w.case.delivered, **w.case.failures}), "somebody was asked"
+    if not {"fail all", "long outage"} <= {event for event, _ in story}:
+        assert any(level >= last for _, level in w.case.delivered)
     assert w.case.state is LifeState.EXPIRED
 
 
-@given(stories)
+@given(stories, LADDERS)
 @settings(max_examples=100, deadline=None)
-def test_a_service_started_anew_plans_the_same_from_the_records_alone(story):
-    w = world()
+def test_a_service_started_anew_plans_the_same_from_the_records_alone(story, ladder):
+    w = world(NURSE, CHARGE, DOCTOR, CHIEF, ladder=ladder)
     now = tell(w, story)
     again = CaseBook()
     for records in w.book._mutes._acts.values():

@@ -139,7 +139,7 @@ async def test_the_alarm_stays_when_the_alert_expires_and_ends_when_somebody_ans
         world.pass_time(MINUTE)
         await until(lambda: len(process.book.alarms) == 1)
         world.pass_time(10 * MINUTE)
-        await until(lambda: bool(world.acts(CareVerb.ESCALATED)))
+        await until(lambda: bool(failures(world, "senior")))
         world.pass_time(timedelta(hours=25))
         await until(lambda: bool(world.acts(CareVerb.EXPIRED)))
         world.pass_time(MINUTE)
