@@ -131,7 +131,7 @@ def _local(at: datetime, zone: tzinfo) -> str:
 async def _wards(parts: PageParts, caller: Caller) -> Sequence[str] | None:
     """Wards that may be muted; None when they cannot be listed, and are to be typed."""
     try:
-        return [name for name in await parts.services.wards.wards() if name and caller.token.sees_ward(name)]
+        return [name for name, _ in await parts.services.ward_sizes(caller.token) if name]
     except RetriableError:
         return None
 
