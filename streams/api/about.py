@@ -110,16 +110,11 @@ def about_routes(services: Services) -> APIRouter:
 
     @router.get("/v1/feeds", summary="How each source of ECGs is doing")
     async def feeds(caller: Asking) -> list[FeedView]:
-        sites = caller.token.sites
-        return [
-            _feed(health, services.now())
-            for health in services.feeds.sources()
-            if not sites or caller.token.sees_site(health.site_id)
-        ]
+        return [_feed(health, services.now()) for health in services.sources(caller.token)]
 
     @router.get("/v1/alarms", summary="Technical alarms that have not ended, the newest first")
-    async def alarms() -> list[AlarmView]:
-        return [AlarmView.model_validate(alarm) for alarm in services.book.alarms]
+    async def alarms(caller: Asking) -> list[AlarmView]:
+        return [AlarmView.model_validate(alarm) for alarm in await services.alarms(caller.token)]
 
     @router.get("/v1/me", summary="Who asks, and what they may")
     async def me(caller: Asking) -> MeView:

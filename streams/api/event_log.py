@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from streams.api.services import Book
+from streams.api.services import Book, alert_of
 
 #: Changes kept: some hours of a busy hospital, 100 bytes each.
 MAX_CHANGES: Final = 4096
@@ -38,11 +38,14 @@ class Change:
         From 1, in the order of change.
     changed_id : str
         Of the alert or alarm.
+    about : str
+        Of an alarm: the alert it is about; empty: of none.
     """
 
     number: int
     kind: ChangeKind
     changed_id: str
+    about: str = ""
 
 
 class EventLog:
@@ -86,10 +89,10 @@ class EventLog:
         """Whether something after this place fell out of the log."""
         return bool(self._changes) and number < self._changes[0].number - 1
 
-    def note(self, kind: ChangeKind, changed_id: str) -> None:
+    def note(self, kind: ChangeKind, changed_id: str, about: str = "") -> None:
         """Write a change down."""
         self._number += 1
-        self._changes.append(Change(number=self._number, kind=kind, changed_id=changed_id))
+        self._changes.append(Change(number=self._number, kind=kind, changed_id=changed_id, about=about))
         self._ring()
 
     async def wait(self, number: int, most_s: float) -> bool:
@@ -116,13 +119,13 @@ class EventLog:
 async def follow_book(book: Book, log: EventLog) -> None:
     """Write down what changes in a book, until it is closed or this is cancelled; looks and mutes apart."""
     changes = book.changes()
-    alarms = {alarm.alarm_id for alarm in book.alarms}
+    # Of an alarm that ended nothing else says any more which alert it was about.
+    alarms = {alarm.alarm_id: alert_of(alarm) for alarm in book.alarms}
     async for changed_id in changes:
         if changed_id in book.book.cases:
             log.note(ChangeKind.ALERT, changed_id)
-        elif book.alarm(changed_id) is not None:
-            alarms.add(changed_id)
-            log.note(ChangeKind.ALARM, changed_id)
+        elif (alarm := book.alarm(changed_id)) is not None:
+            alarms[changed_id] = alert_of(alarm)
+            log.note(ChangeKind.ALARM, changed_id, alarms[changed_id])
         elif changed_id in alarms:
-            alarms.discard(changed_id)
-            log.note(ChangeKind.ALARM_ENDED, changed_id)
+            log.note(ChangeKind.ALARM_ENDED, changed_id, alarms.pop(changed_id))

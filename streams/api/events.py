@@ -139,6 +139,8 @@ async def stream(
 
 async def _told(services: Services, changes: EventLog, caller: Caller, change: Change) -> str:
     name = changes.name_of(change.number)
+    if change.kind is not ChangeKind.ALERT and not await services.sees_alarm_of(caller.token, change.about):
+        return ""
     if change.kind is ChangeKind.ALARM_ENDED:
         return _event("alarm", Ended(alarm_id=change.changed_id).model_dump_json(), name)
     if change.kind is ChangeKind.ALARM:

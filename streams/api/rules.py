@@ -76,7 +76,7 @@ RULES: Final = tuple(
         ("GET", "/v1/me", _V, _S.NOTHING),
         ("GET", "/v1/card", _V, _S.NOTHING),
         ("GET", "/v1/feeds", _V, _S.LISTING),
-        ("GET", "/v1/alarms", _V, _S.NOTHING),
+        ("GET", "/v1/alarms", _V, _S.LISTING),
         # patients
         ("GET", f"{_PATIENT}/history", _V, _S.PATIENT),
         ("GET", f"{_PATIENT}/marks", _V, _S.PATIENT),

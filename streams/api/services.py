@@ -1,5 +1,6 @@
 """What the read API works with, as ports: tests give fakes, :mod:`streams.api.running` the real parts."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from streams.api.whereabouts import lies_with, lying_in, rows_now
 from streams.deliver.case import AlertCase, CaseBook
 from streams.deliver.changes import Changes
 from streams.deliver.routing import Routes
+from streams.deliver.undelivered import alert_and_level
 from streams.history import HistoryPoint
 from streams.stage import UtcClock
 from streams.waveform import Strip, WaveformReads
@@ -149,6 +151,26 @@ class Services:
             return True
         return await lies_with(self.wards, token, case.alert.patient_id)
 
+    async def sees_alarm_of(self, token: CareToken, alert_id: str) -> bool:
+        """Whether the caller may see an alarm about this alert; empty is about none, and for everybody.
+
+        Of an alert that is known no more nobody knows the ward: it is for who sees all.
+        """
+        if not alert_id or not token.is_scoped:
+            return True
+        case = self.book.book.cases.get(alert_id)
+        return case is not None and await self.sees(token, case)
+
+    async def alarms(self, token: CareToken) -> list[TechnicalAlarm]:
+        """Technical alarms that have not ended, the newest first; those of others' alerts are left out."""
+        standing = self.book.alarms
+        seen = await asyncio.gather(*(self.sees_alarm_of(token, alert_of(each)) for each in standing))
+        return [alarm for alarm, is_theirs in zip(standing, seen, strict=True) if is_theirs]
+
+    def sources(self, token: CareToken) -> list[FeedHealth]:
+        """How the sources of ECGs at the caller's sites are doing."""
+        return [each for each in self.feeds.sources() if not token.sites or token.sees_site(each.site_id)]
+
     async def patient_now(self, patient_id: str) -> PatientRow | None:
         """Latest state of a patient, as :meth:`WardReads.latest`; None as well when that takes too long."""
         return (await rows_now(self.wards, [patient_id])).get(patient_id)
@@ -190,3 +212,9 @@ class Services:
         """All alerts of one patient, by any identifier, the oldest first."""
         found = [case for each in identifiers for case in self.book.book.cases_of(each)]
         return sorted(found, key=lambda case: (case.raised_at, case.alert.alert_id))
+
+
+def alert_of(alarm: TechnicalAlarm) -> str:
+    """Return the alert that an alarm is about; empty when it is about none."""
+    about = alert_and_level(alarm)
+    return "" if about is None else about[0]

@@ -41,7 +41,7 @@ def inbox_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> Non
         look = parts.look(caller, lying)
         shown = [case for case in cases if not ward or ward in wards_of(case, lying)]
         named = {each for case in cases for each in wards_of(case, lying)}
-        alarms = services.book.alarms
+        alarms = await services.alarms(caller.token)
         services.looks.at_wards(caller.name, {case.alert.ward_id for case in shown})
         return renderer.page(
             request,

@@ -37,17 +37,16 @@ def other_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> Non
     @router.get("/feeds")
     async def feeds(request: Request, caller: Asking) -> Response:
         services, now = parts.services, parts.services.now()
-        sites = caller.token.sites
-        sources = [
-            each for each in services.feeds.sources() if not sites or caller.token.sees_site(each.site_id)
-        ]
         return renderer.page(
             request,
             "feeds.html",
             now=now,
             caller=caller,
-            sources=sorted(sources, key=lambda each: (each.silent_since is None, each.feed, each.source)),
-            alarms=services.book.alarms,
+            sources=sorted(
+                services.sources(caller.token),
+                key=lambda each: (each.silent_since is None, each.feed, each.source),
+            ),
+            alarms=await services.alarms(caller.token),
             skew_s=SKEW_S,
             silence=lambda at: now - at,
             seconds=lambda s: timedelta(seconds=s),
