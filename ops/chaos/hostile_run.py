@@ -59,10 +59,12 @@ from streams.topology import (
 #: One sound ECG for so many hostile messages.
 SOUND_EVERY: Final = 50
 
-#: Messages under way at once: 64 × 120 kB.
-_UNDER_WAY: Final = 64
+#: Messages under way at once: 32 × 120 kB.
+_UNDER_WAY: Final = 32
 _LOOK_EVERY_S: Final = 0.5
 _REQUEST_BYTES: Final = 16 * 2**20
+_BATCH_BYTES: Final = 2**20
+_PATIENCE_MS: Final = 180_000
 
 #: What the book of delivery is made of.
 _BOOK_TOPICS: Final = (ECG_ALERT, CARE_AUDIT)
@@ -171,7 +173,13 @@ class _Producers:
 
 @asynccontextmanager
 async def _producers(bootstrap: str) -> AsyncIterator[_Producers]:
-    options = {**client_options(bootstrap), "max_request_size": _REQUEST_BYTES}
+    options = {
+        **client_options(bootstrap),
+        "max_request_size": _REQUEST_BYTES,
+        # By default 16 kB: every ECG would wait for a batch of its own, and on a busy machine in vain.
+        "max_batch_size": _BATCH_BYTES,
+        "request_timeout_ms": _PATIENCE_MS,
+    }
     usual = AIOKafkaProducer(**options, compression_type="gzip", linger_ms=5)
     raw = AIOKafkaProducer(**options)
     async with usual, raw:

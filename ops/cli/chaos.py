@@ -128,7 +128,7 @@ def send_hostile(
     from ops.chaos.hostile_run import HostileRun, run_hostile
 
     settings = prepared()
-    configure_logs(settings.log_format, "warning")  # what matters is said on the console
+    configure_logs(settings.log_format, "error")  # each hostile message is a warning to whoever reads it
     asked = HostileRun(home=settings.home.resolve(), messages=messages, seed=seed, patience_s=patience)
     account = run(run_hostile(asked, lambda said: out().print(said, markup=False, soft_wrap=True)))
     out().print(hostile_report(asked, account))
