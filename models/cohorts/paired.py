@@ -77,6 +77,11 @@ class PairedCohort:
         )
 
     @property
+    def keys(self) -> list[str]:
+        """Name of each row."""
+        return [self._table.texts["key"][row] for row in self._row]
+
+    @property
     def patient_keys(self) -> list[str]:
         """Patient of each row."""
         return [self._table.texts["patient_key"][row] for row in self._row]

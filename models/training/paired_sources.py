@@ -1,5 +1,6 @@
 """A site's paired cohort, parted into what each learnt part is trained and judged on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.cohorts.errors import CohortError
+from models.cohorts.joined import JoinedRows
 from models.cohorts.paired import PairedCohort
 from models.cohorts.rows import LABEL, RowSource
 from models.cohorts.subset import SubsetRows
@@ -23,17 +25,23 @@ _FEWEST: Final = 50
 _AS_WORDS: Final = f"{', '.join(PARTS[:-1])} or {PARTS[-1]}"
 
 
-def paired_sources(folder: Path, seed: int) -> TrainingSources:
+def paired_sources(folder: Path, seed: int, alerted: Sequence[Path] = ()) -> TrainingSources:
     """Part a paired cohort by its column ``split``, or where it has none by patient, under the seed.
 
     The encoder learns from rows of ``unlabelled`` and ``motion``; those of ``motion`` need tissue Doppler,
     those of ``development`` and ``external`` a label.
 
+    Parameters
+    ----------
+    alerted : sequence of pathlib.Path
+        Folders of ``diastole alerts cohort``: their labelled ECGs join ``development``, but for those of
+        patients whom the cohort has in another part, and those that were there already.
+
     Raises
     ------
     CohortError
-        When a part has too few usable rows, or ``split`` names something else; the message says what is
-        needed.
+        When a part has too few usable rows of the cohort's own, ``split`` names something else, or a folder
+        of ``alerted`` adds nothing; the message says what is needed.
     """
     cohort = PairedCohort(folder)
     named = _named_parts(folder, cohort)
@@ -54,14 +62,48 @@ def paired_sources(folder: Path, seed: int) -> TrainingSources:
             )
     who = "simulated patients" if cohort.provenance.is_simulated else "patients"
     unlabelled = np.flatnonzero((part == UNLABELLED) | (part == MOTION))
+    development: RowSource = SubsetRows(cohort, rows[DEVELOPMENT], DEVELOPMENT + how)
+    added = _alerted_rows(alerted, cohort, part)
+    beside = ""
+    if added:
+        development = JoinedRows([development, *added])
+        beside = f", the ensemble also on {sum(map(len, added))} ECGs labelled by what became of alerts"
     return TrainingSources(
         registry=SubsetRows(cohort, unlabelled, f"encoder{how}"),
         doppler=SubsetRows(cohort, rows[MOTION], MOTION + how),
-        development=SubsetRows(cohort, rows[DEVELOPMENT], DEVELOPMENT + how),
+        development=development,
         external=SubsetRows(cohort, rows[EXTERNAL], EXTERNAL + how) if len(rows[EXTERNAL]) else None,
-        what=f"{who} of the paired cohort {cohort.provenance.name}",
+        what=f"{who} of the paired cohort {cohort.provenance.name}{beside}",
         external_what=SAME_SITE,
     )
+
+
+def _alerted_rows(
+    folders: Sequence[Path], cohort: PairedCohort, part: npt.NDArray[np.str_]
+) -> list[RowSource]:
+    """Labelled rows of each folder that belong to no patient of another part, no ECG twice."""
+    elsewhere = {
+        patient for patient, of in zip(cohort.patient_keys, part, strict=True) if of not in ("", DEVELOPMENT)
+    }
+    taken = set(cohort.keys)
+    added: list[RowSource] = []
+    for folder in folders:
+        more = PairedCohort(folder)
+        is_labelled = np.isfinite(more.outcome(LABEL))
+        rows = [
+            row
+            for row, (key, patient) in enumerate(zip(more.keys, more.patient_keys, strict=True))
+            if is_labelled[row] and key not in taken and patient not in elsewhere
+        ]
+        if not rows:
+            raise CohortError(
+                f"{folder}: of its {len(more)} ECGs {int(is_labelled.sum())} have a value of {LABEL}, and "
+                "none of these is new and of a patient of the part development; write labels into it with: "
+                "diastole alerts labels OUT.csv --into FOLDER"
+            )
+        taken.update(more.keys[row] for row in rows)
+        added.append(SubsetRows(more, rows, "labelled by alerts"))
+    return added
 
 
 def paired_part(folder: Path, part: str) -> RowSource:

@@ -20,6 +20,7 @@ from streams.assembly import build_codec
 from streams.policy import Policy, load_policy
 from streams.settings import Settings
 from streams.stage import utc_now
+from streams.topology import ECG_RECORDED
 
 if TYPE_CHECKING:
     from ops.burden.burden import Burden
@@ -30,6 +31,11 @@ app = typer.Typer(help="Open alerts, labels out of alerts, and the burden of pol
 
 #: Days of alerts that are read.
 _WINDOW_DAYS: Final = 90.0
+
+DaysOption = Annotated[float, typer.Option(min=1, help="Alerts raised in the last so many days.")]
+WithCareTeamOption = Annotated[
+    bool, typer.Option("--with-care-team", help="Also from accepting and rejecting, without an outcome.")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,24 +99,83 @@ def simulate(
 @app.command("labels")
 def labels(
     path: Annotated[Path, typer.Argument(metavar="OUT.csv", help="Written whole, over what was there.")],
-    with_care_team: Annotated[
-        bool, typer.Option("--with-care-team", help="Also from accepting and rejecting, without an outcome.")
-    ] = False,
-    days: Annotated[float, typer.Option(min=1, help="Of alerts of so many days.")] = _WINDOW_DAYS,
+    into: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--into",
+            help="Also write them into cohort.csv of this folder of a paired cohort whose keys are ecg_ids, "
+            "such as one of diastole alerts cohort; repeatable.",
+        ),
+    ] = None,
+    with_care_team: WithCareTeamOption = False,
+    days: DaysOption = _WINDOW_DAYS,
     broker: BrokerOption = None,
 ) -> None:
-    """Write what became of alerts as labels of their ECGs, which diastole train and simulate can read.
+    """Write what became of alerts as labels of their ECGs.
 
-    Holds no patient: its key is the ecg_id. Again gives the same file.
+    diastole alerts simulate reads the file, diastole train the folders of --into. The file holds no patient:
+    its key is the ecg_id. Again gives the same file. A label a folder has of its own is never replaced.
     """
-    n = run(_write_labels(path, prepared(broker=broker), days, with_care_team=with_care_team))
-    out().print(f"{n} labels written to {path}", markup=False, soft_wrap=True)
+    from streams.deliver.labels import join_labels, labels_of, write_labels
+
+    cases = run(_read_cases(prepared(broker=broker), days))
+    found = labels_of(cases, with_care_team=with_care_team)
+    _say(f"{write_labels(path, found)} labels written to {path}")
+    for folder in into or ():
+        joined = join_labels(folder, found)
+        _say(
+            f"{folder}: {joined.n_labelled} ECGs labelled, {joined.n_changed} changed, {joined.n_kept} left "
+            f"as they are, {joined.n_absent} labels of ECGs that are not in it"
+        )
+
+
+@app.command("cohort")
+def cohort(
+    folder: Annotated[Path, typer.Argument(help="New or empty.")],
+    key_file: Annotated[
+        Path, typer.Option(help="Hides patients; diastole identity key makes one. The same one every time.")
+    ],
+    with_care_team: WithCareTeamOption = False,
+    days: DaysOption = _WINDOW_DAYS,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="The ECGs are of simulated people; bundles then say so.")
+    ] = False,
+    broker: BrokerOption = None,
+) -> None:
+    """Write the ECGs that raised alerts, with the labels known so far, for diastole train --alerted.
+
+    ECGs come from ecg.recorded.v1, which keeps them 14 days: do this at least as often. Outcomes that come
+    later are written in by diastole alerts labels --into. Patients are pseudonyms, under the key; the ECGs
+    are theirs all the same.
+
+    Example: diastole alerts cohort alerted-2026-03 --key-file patients.key
+    """
+    from streams.deliver.alerted_cohort import PURPOSE, recorded_ecgs, write_alerted
+    from streams.deliver.labels import LabelsError, labels_of
+    from streams.feeds.sealing import Secret
+
+    salt = Secret.load(key_file).derive(PURPOSE)
+    settings = prepared(broker=broker)
+    cases = run(_read_cases(settings, days))
+    wanted = {case.alert.ecg_id for case in cases}
+    ecgs = run(recorded_ecgs(settings.kafka, build_codec(settings), wanted))
+    if not ecgs:
+        raise LabelsError(
+            f"of {len(wanted)} ECGs that raised alerts {ECG_RECORDED} holds none; "
+            "do this before its retention takes them"
+        )
+    found = labels_of(cases, with_care_team=with_care_team)
+    joined = write_alerted(folder, ecgs, found, salt=salt, is_simulated=simulated)
+    _say(
+        f"{len(ecgs)} of {len(wanted)} ECGs that raised alerts written to {folder}, {joined.n_labelled} with "
+        f"a label; {len(wanted) - len(ecgs)} are not on {ECG_RECORDED} any more"
+    )
 
 
 @app.command("list")
 def list_(
     everything: Annotated[bool, typer.Option("--all", help="Answered and closed ones as well.")] = False,
-    days: Annotated[float, typer.Option(min=1, help="Raised in the last so many days.")] = _WINDOW_DAYS,
+    days: DaysOption = _WINDOW_DAYS,
     broker: BrokerOption = None,
 ) -> None:
     """List alerts that nobody has answered, the newest first. Prints patient identifiers."""
@@ -155,11 +220,8 @@ async def _read_cases(settings: Settings, days: float) -> "list[AlertCase]":
     return sorted(cases, key=lambda case: (case.raised_at, case.alert.alert_id), reverse=True)
 
 
-async def _write_labels(path: Path, settings: Settings, days: float, *, with_care_team: bool) -> int:
-    from streams.deliver.labels import labels_of, write_labels
-
-    cases = await _read_cases(settings, days)
-    return write_labels(path, labels_of(cases, with_care_team=with_care_team))
+def _say(text: str) -> None:
+    out().print(text, markup=False, soft_wrap=True)
 
 
 def _policies(files: Sequence[Path] | None, thresholds: str | None, settings: Settings) -> list[Policy]:

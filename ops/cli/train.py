@@ -23,6 +23,7 @@ from ops.cli.training_setup import (
     shown_run,
     training_device,
 )
+from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from models.manifest import Performance
@@ -34,6 +35,13 @@ _SHOWN: Final = ("auc", "brier", "calibration_slope", "sensitivity", "specificit
 def train(
     cohort: Annotated[
         Path | None, typer.Option(help="Folder of a paired ECG–echo cohort; default a simulated one.")
+    ] = None,
+    alerted: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--alerted",
+            help="Folder of diastole alerts cohort, whose labelled ECGs the ensemble learns too; repeatable.",
+        ),
     ] = None,
     run_path: OutOption = None,
     bundle_version: Annotated[
@@ -59,6 +67,8 @@ def train(
 
     Example: diastole train --cohort our-echo-lab --out runs/our-1
     """
+    if alerted and cohort is None:
+        raise ConfigurationError("--alerted adds to a cohort of all comers: give that as --cohort FOLDER")
     # Imported here: torch takes seconds, and other commands do without.
     from models.training.given_encoder import given_encoder
     from models.training.paired_sources import paired_sources
@@ -70,7 +80,7 @@ def train(
     machine = Machine(device=training_device(device, threads), workers=workers)
     version = bundle_version or (f"{cohort.resolve().name}-1" if cohort else None)
     plan = training_plan(seed, bundle_version=version, quick=quick)
-    sources = paired_sources(cohort, seed) if cohort else simulated_sources(plan.sizes, seed)
+    sources = paired_sources(cohort, seed, alerted or ()) if cohort else simulated_sources(plan.sizes, seed)
     given = given_encoder(encoder) if encoder else None
     identity = data_identity(sources.by_name()) + (f" encoder {given.sha256}" if given else "")
     configuration = RunConfiguration(command="train", plan=plan, seed=seed, data_hash=identity)

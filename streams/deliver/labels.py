@@ -5,9 +5,8 @@ what it missed. Train on them beside a cohort of all comers, never alone.
 """
 
 import csv
-import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,15 +15,11 @@ from typing import Final
 
 from models.atomic import write_atomically
 from models.cohorts.paired_table import REMARK, TABLE_FILE
-from models.cohorts.rows import LABEL, CohortEcg
+from models.cohorts.rows import LABEL
 from schemas.audit import CareAction, CareScope, CareVerb, Outcome
 from schemas.errors import ConfigurationError
-from schemas.recorded import EcgRecorded
 from streams.deliver.act_rules import RejectReason, reason_of
 from streams.deliver.case import AlertCase
-
-#: What a sidecar of labels is called.
-LABELS_FILE: Final = "labels.csv"
 
 _KEY: Final = "key"
 _SOURCE: Final = f"{REMARK}label_source"
@@ -32,10 +27,6 @@ _WHEN: Final = f"{REMARK}labelled_at"
 
 #: What a rejection says of the patient; of a poor recording or a wrong patient it says nothing.
 _REJECTED: Final = {RejectReason.KNOWN_CONDITION: True, RejectReason.NOT_PLAUSIBLE: False}
-
-#: 128 bits tell all patients apart and fit ``patient_key``.
-_PATIENT_KEY_HEX_DIGITS: Final = 32
-_LEAST_SALT_BYTES: Final = 16
 
 
 class LabelsError(ConfigurationError):
@@ -144,50 +135,6 @@ def join_labels(folder: Path, labels: Iterable[EcgLabel]) -> Joined:
     if counts["n_labelled"] or counts["n_changed"]:
         write_atomically(path, _csv_bytes(names, lines))
     return Joined(**counts, n_absent=len(by_key))
-
-
-def labelled_ecgs(
-    ecgs: Iterable[EcgRecorded], labels: Iterable[EcgLabel], *, salt: bytes
-) -> Iterator[CohortEcg]:
-    """Yield the recordings that have a label as rows of a cohort, for ``write_paired``; each once.
-
-    Parameters
-    ----------
-    ecgs : iterable of EcgRecorded
-        As ``ecg.recorded.v1`` holds them, repeats included.
-    salt : bytes
-        16 random bytes or more; keys patients so that only who holds it can tell whose a row is. The same
-        salt gives the same patient the same key in several folders.
-
-    Raises
-    ------
-    LabelsError
-        When the salt is shorter: patients could be found by trying all numbers.
-    """
-    if len(salt) < _LEAST_SALT_BYTES:
-        raise LabelsError(f"a salt of {len(salt)} bytes hides nobody; use {_LEAST_SALT_BYTES} random ones")
-    waiting = {each.ecg_id: each for each in labels}
-    for ecg in ecgs:
-        label = waiting.pop(ecg.ecg_id, None)
-        if label is not None:
-            yield _row(ecg, label, salt)
-
-
-def _row(ecg: EcgRecorded, label: EcgLabel, salt: bytes) -> CohortEcg:
-    patient = hashlib.blake2b(ecg.patient_id.encode(), key=salt[:64]).hexdigest()
-    paced = float("nan") if ecg.has_pacemaker is None else float(ecg.has_pacemaker)
-    return CohortEcg(
-        key=ecg.ecg_id,
-        patient_key=patient[:_PATIENT_KEY_HEX_DIGITS],
-        samples=ecg.samples,
-        sample_rate_hz=ecg.sample_rate_hz,
-        lead_names=ecg.lead_names,
-        uv_per_unit=ecg.uv_per_unit,
-        age_years=ecg.age_years,
-        sex=ecg.sex,
-        centre=ecg.site_id,
-        outcomes={LABEL: float(label.is_high_risk), "has_pacemaker": paced},
-    )
 
 
 def _label(case: AlertCase, act: CareAction) -> EcgLabel | None:

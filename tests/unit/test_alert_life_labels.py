@@ -1,24 +1,27 @@
 """What became of alerts, as labels: which hold, that no patient is in them, and that a cohort takes them."""
 
+import csv
+import re
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from alert_cases import RAISED_AT, act, alert, case_of, minutes
 
 from models.cohorts.paired import PairedCohort
-from models.cohorts.paired_writer import write_paired
 from schemas.audit import CareVerb, Outcome
 from schemas.recorded import EcgRecorded, Sex
+from streams.deliver.alerted_cohort import PURPOSE, patient_key, write_alerted
 from streams.deliver.labels import (
     EcgLabel,
     LabelsError,
     LabelSource,
     join_labels,
-    labelled_ecgs,
     labels_of,
     write_labels,
 )
+from streams.feeds.sealing import Secret
 
 SALT = b"salt" * 8
 
@@ -112,56 +115,72 @@ def recorded(number, patient_id="P-1"):
     )
 
 
-def labelled_cohort(folder, labels):
+def alerted_cohort(folder, labels=()):
     """Write recordings 1 to 3, of two patients, as a cohort."""
-    ecgs = [recorded(1), recorded(2, "P-2"), recorded(1), recorded(3)]
-    n = write_paired(folder, labelled_ecgs(ecgs, labels, salt=SALT), name="alerts", is_simulated=True)
-    return n, PairedCohort(folder)
+    ecgs = [recorded(1), recorded(2, "P-2"), recorded(3)]
+    joined = write_alerted(folder, ecgs, labels, salt=SALT, is_simulated=True)
+    return joined, PairedCohort(folder)
 
 
-def test_labelled_recordings_become_a_cohort_that_training_reads(tmp_path):
+def lines_of(folder):
+    with (folder / "cohort.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_recordings_that_raised_alerts_become_a_cohort_with_the_labels_that_are_known(tmp_path):
     labels = labels_of([answered(1, confirmed()), answered(2, not_confirmed()), answered(9, confirmed())])
-    n, cohort = labelled_cohort(tmp_path / "cohort", labels)
-    assert n == len(cohort) == 2
-    assert cohort.outcome("is_high_risk").tolist() == [1, 0]
-    assert [cohort[i].key for i in range(2)] == [label.ecg_id for label in labels[:2]]
+    joined, cohort = alerted_cohort(tmp_path / "cohort", labels)
+    assert (joined.n_labelled, joined.n_absent) == (2, 1)
+    assert cohort.keys == [recorded(number).ecg_id for number in (1, 2, 3)]
+    np.testing.assert_array_equal(cohort.outcome("is_high_risk"), [1, 0, np.nan])
     assert (cohort[0].samples == 1).all()
     assert (cohort[0].age_years, cohort[0].sex, cohort[0].centre) == (71, Sex.FEMALE, "north")
-    assert cohort[0].patient_key != cohort[1].patient_key
+    assert cohort[0].patient_key == cohort[2].patient_key != cohort[1].patient_key
     assert "P-1" not in (tmp_path / "cohort" / "cohort.csv").read_text()
+    said = [(line["_label_source"], line["_labelled_at"]) for line in lines_of(tmp_path / "cohort")]
+    assert said == [("outcome", "2026-03-01T12:10:00+00:00")] * 2 + [("", "")]
+
+
+def test_an_outcome_that_comes_later_or_is_corrected_is_written_in(tmp_path):
+    alerted_cohort(tmp_path, labels_of([answered(1, confirmed())]))
+    later = labels_of([answered(1, confirmed(), not_confirmed(30)), answered(2, confirmed())])
+    joined = join_labels(tmp_path, later)
+    assert (joined.n_labelled, joined.n_changed, joined.n_kept, joined.n_absent) == (1, 1, 0, 0)
+    np.testing.assert_array_equal(PairedCohort(tmp_path).outcome("is_high_risk"), [0, 1, np.nan])
+    before = (tmp_path / "cohort.csv").read_bytes()
+    assert join_labels(tmp_path, later).n_kept == 2
+    assert (tmp_path / "cohort.csv").read_bytes() == before
 
 
 def test_one_patient_has_one_key_under_one_salt_and_another_under_another():
-    labels = labels_of([answered(1, confirmed()), answered(3, confirmed())])
-    ecgs = [recorded(1), recorded(3)]
-    first, second = (row.patient_key for row in labelled_ecgs(ecgs, labels, salt=SALT))
-    other, _ = (row.patient_key for row in labelled_ecgs(ecgs, labels, salt=b"other" * 8))
-    assert first == second != other
+    assert patient_key("P-1", SALT) == patient_key("P-1", SALT)
+    assert len({patient_key("P-1", SALT), patient_key("P-2", SALT), patient_key("P-1", b"other" * 8)}) == 3
     with pytest.raises(LabelsError, match="salt of 0 bytes hides nobody; use 16"):
-        next(labelled_ecgs(ecgs, labels, salt=b""))
+        patient_key("P-1", b"")
 
 
-def test_labels_join_a_cohort_and_spare_what_echocardiography_says(tmp_path):
-    labels = labels_of([answered(number, confirmed()) for number in (1, 2, 3, 9)])
-    labelled_cohort(tmp_path, labels)
-    path = tmp_path / "cohort.csv"
-    header, *lines = path.read_text().splitlines()
-    column = header.split(",").index("is_high_risk")
-    fields = [line.split(",") for line in lines]
-    fields[0][column], fields[1][column] = "0", ""  # the echo says no; not known; known as it is said
-    path.write_text("\n".join([header, *(",".join(each) for each in fields)]) + "\n")
+def test_a_site_names_patients_by_the_documentation_as_the_export_does(tmp_path):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "paired-cohort.md").read_text()
+    program = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[-1]
+    secret, file = Secret.generate(), tmp_path / "patients.key"
+    file.touch(mode=0o600)
+    file.write_text(secret.text())
+    scope = {"file": file}
+    program = program.replace('Path("patients.key")', "file").replace(
+        "\npatient_key(", "\nkey = patient_key("
+    )
+    exec(program, scope)  # noqa: S102
+    write_alerted(tmp_path / "out", [recorded(1)], (), salt=secret.derive(PURPOSE), is_simulated=True)
+    assert PairedCohort(tmp_path / "out").patient_keys == [scope["key"]]
 
+
+def test_what_echocardiography_says_is_spared(tmp_path):
+    labels = labels_of([answered(number, confirmed()) for number in (1, 2, 9)])
+    rows = "".join(f"{recorded(number).ecg_id},a,{said}\n" for number, said in ((1, "0"), (2, "")))
+    (tmp_path / "cohort.csv").write_text("key,patient_key,is_high_risk\n" + rows)
     joined = join_labels(tmp_path, labels)
-    assert (joined.n_labelled, joined.n_changed, joined.n_kept, joined.n_absent) == (1, 0, 2, 1)
-    assert PairedCohort(tmp_path).outcome("is_high_risk").tolist() == [0, 1, 1]
-
-    before = path.read_bytes()
-    assert join_labels(tmp_path, labels).n_kept == 3
-    assert path.read_bytes() == before
-
-    corrected = labels_of([answered(2, confirmed(), not_confirmed(30))])
-    assert join_labels(tmp_path, corrected).n_changed == 1
-    assert PairedCohort(tmp_path).outcome("is_high_risk").tolist() == [0, 0, 1]
+    assert (joined.n_labelled, joined.n_changed, joined.n_kept, joined.n_absent) == (1, 0, 1, 1)
+    assert [line["is_high_risk"] for line in lines_of(tmp_path)] == ["0", "1"]
 
 
 def test_a_cohort_without_the_column_gets_it(tmp_path):

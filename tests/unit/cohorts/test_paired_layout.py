@@ -403,7 +403,7 @@ def test_the_examples_of_the_documentation_hold(folder: Path) -> None:
     np.save(folder / "ecgs_001.npy", ecgs(1, 12, 2500))
     write_json(folder, said | json.loads(f"{{{parts}}}"))
     assert [ecg.sample_rate_hz for ecg in all_of(PairedCohort(folder))] == [500, 500, 500, 250]
-    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    program, _ = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     target = folder / "written"
     exec(program.replace('Path("simulated-100")', "target").replace("100", "2"), {"target": target})  # noqa: S102
     assert len(PairedCohort(target)) == 2

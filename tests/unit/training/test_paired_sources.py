@@ -1,11 +1,16 @@
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models.cohorts.errors import CohortError
+from models.cohorts.joined import JoinedRows
 from models.cohorts.paired_writer import write_paired
-from models.cohorts.rows import CohortEcg, RowSource
+from models.cohorts.preparation import prepare
+from models.cohorts.rows import CohortEcg, Provenance, RowSource
+from models.cohorts.simulated_cohorts import development, registry
 from models.training.paired_sources import DEVELOPMENT, EXTERNAL, MOTION, UNLABELLED, paired_sources
 from schemas.leads import LEADS_8
 
@@ -86,3 +91,60 @@ def test_cohort_that_leaves_a_part_with_too_few_is_refused(tmp_path: Path) -> No
     rows = [row(i, i, split=(MOTION, DEVELOPMENT)[i % 2], label=np.nan) for i in range(120)]
     with pytest.raises(CohortError, match="0 ECGs of the part development have a value of is_high_risk"):
         paired_sources(written(tmp_path / "one", rows), seed=1)
+
+
+def keys(source: RowSource) -> set[str]:
+    return {source[i].key for i in range(len(source))}
+
+
+def test_ecgs_labelled_by_alerts_join_the_ensemble_s_and_no_other_part(tmp_path: Path) -> None:
+    names = [MOTION, DEVELOPMENT, EXTERNAL]
+    lab = written(tmp_path / "lab", [row(i, i, split=names[i % 3]) for i in range(300)])
+    plain = paired_sources(lab, seed=1)
+    later = [
+        replace(row(900, 900, label=0.0, doppler=False), outcomes={"is_high_risk": 0.0, "other": 5.0}),
+        replace(row(901, 901, label=np.nan), outcomes={"is_high_risk": np.nan, "other": 5.0}),
+        *(replace(row(902 + i, i), outcomes={"is_high_risk": 1.0, "other": 5.0}) for i in range(3)),
+        replace(row(1, 1), outcomes={"is_high_risk": 1.0, "other": 5.0}),  # in the cohort already
+    ]
+    alerted = written(tmp_path / "alerted", later)
+    sources = paired_sources(lab, seed=1, alerted=[alerted])
+    # Of patients 0 to 2, those of motion and of external stay out.
+    assert keys(sources.development) - keys(plain.development) == {"E900", "E903"}
+    assert len(sources.development) == len(plain.development) + 2
+    # As a process that prepares rows gets it.
+    last = deepcopy(sources.development)[len(sources.development) - 2]
+    assert (last.key, dict(last.outcomes)) == ("E900", {"is_high_risk": 0.0})
+    assert keys(sources.doppler) == keys(plain.doppler)
+    assert keys(sources.registry) == keys(plain.registry)
+    assert patients(sources.external) == patients(plain.external)
+    assert sources.what == f"{plain.what}, the ensemble also on 2 ECGs labelled by what became of alerts"
+    # Another run's identity, and no less simulated than its parts.
+    assert sources.development.provenance.details != plain.development.provenance.details
+    twice = paired_sources(lab, seed=1, alerted=[alerted])
+    assert twice.development.provenance == sources.development.provenance
+    with pytest.raises(CohortError, match="5 have a value of is_high_risk, and none of these is new"):
+        paired_sources(lab, seed=1, alerted=[alerted, alerted])
+
+
+def test_ecgs_of_both_are_prepared_as_one_cohort_with_one_label() -> None:
+    lab, alerted = development(3), registry(3, 5)
+    known = [replace(alerted[i], outcomes={"is_high_risk": 1.0, "other": 2.0}) for i in range(3)]
+    joined = JoinedRows([lab, ListedRows(known)])
+    prepared = prepare(joined, 0, len(joined))
+    names = tuple(lab[0].outcomes)
+    assert prepared.outcome_names == names
+    assert len(prepared.source_rows) + len(prepared.left_out) == 6
+    labels = dict(zip(prepared.texts["key"], prepared.outcomes[:, names.index("is_high_risk")], strict=True))
+    added = {row.key for row in known} & labels.keys()
+    assert added
+    assert all(labels[key] == 1.0 for key in added)
+    assert joined.provenance.is_simulated
+    with pytest.raises(IndexError):
+        joined[6]
+
+
+class ListedRows(list[CohortEcg]):
+    """Rows that lie in memory."""
+
+    provenance = Provenance(name="alerted", is_simulated=False)
