@@ -18,15 +18,21 @@ from ops.boards.fields import (
 from ops.boards.infinity import IN_RANGE, Columns, query
 from ops.boards.panels import Panel, lines, number, table, words, words_over_time
 from ops.boards.places import API, Places
+from streams.api.patients import MAX_POINTS
 from streams.policy import Policy
 
 UID: Final = "diastole-patient"
 
 _PATIENT: Final = "/v1/patients/${patient:percentencode}"
 
-#: Two ECGs further apart are no line, as on the inbox's own trend (:mod:`streams.api.trend_svg`).
+#: Two ECGs further apart are no line, as on the inbox's own trend (:mod:`streams.api.trend_svg`). That breaks
+#: the line where another bundle takes over too; here it goes on, under a mark and with that said.
 _GAP: Final = timedelta(days=30)
 _GAP_MS: Final = _GAP // timedelta(milliseconds=1)
+
+#: All that the API gives at once; without it the newest 2000 came.
+_HISTORY: Final = {**IN_RANGE, "limit": str(MAX_POINTS)}
+_AT_MOST: Final = f"At most the newest {MAX_POINTS} ECGs of the time shown."
 
 _RISK: Final[Columns] = {
     "acquired_at": "timestamp",
@@ -171,10 +177,12 @@ def _trend(policy: Policy) -> Panel:
     edge = {"custom.lineWidth": 0, "custom.showPoints": "never"}
     return lines(
         "Risk, with its 90 % interval",
-        [query(f"{_PATIENT}/history", _RISK, root="points", params=IN_RANGE)],
+        [query(f"{_PATIENT}/history", _RISK, root="points", params=_HISTORY)],
         "percentunit",
         "One mark an ECG. The line is left open at an ECG that was not scored, and over more than "
-        f"{_GAP.days} days without any. Bands: exit and enter threshold of policy {policy.version}.",
+        f"{_GAP.days} days without any. It goes on where another bundle took over (purple mark): part of a "
+        f"change there may be the model's; the inbox leaves it open there. {_AT_MOST} "
+        f"Bands: exit and enter threshold of policy {policy.version}.",
         custom={
             "showPoints": "always",
             "pointSize": 7,
@@ -199,14 +207,14 @@ def _phenotypes() -> Panel:
         f"{_PATIENT}/history",
         {"acquired_at": "timestamp", "phenotype": "string"},
         root="points",
-        params=IN_RANGE,
+        params=_HISTORY,
     )
     return words_over_time(
         "Phenotype",
         ask,
         [Field(name="phenotype", title="phenotype")],
         "What each ECG said until the next one. Grey: not scored, for the reason in the list below. "
-        f"Nothing: more than {_GAP.days} days without an ECG.",
+        f"Nothing: more than {_GAP.days} days without an ECG. {_AT_MOST}",
         custom={"insertNulls": _GAP_MS},
         defaults={"mappings": word_colours(PHENOTYPE_COLOURS)},
     )
@@ -217,7 +225,7 @@ def _ecgs(places: Places) -> Panel:
     share, one, none = {"unit": "percentunit"}, {"decimals": 1}, {"decimals": 0}
     return table(
         "ECGs",
-        query(f"{_PATIENT}/history", _ECGS, root="points", params=IN_RANGE),
+        query(f"{_PATIENT}/history", _ECGS, root="points", params=_HISTORY),
         [
             Field(name="acquired_at", title="acquired"),
             Field(
@@ -246,7 +254,7 @@ def _ecgs(places: Places) -> Panel:
                 options={"links": [{"title": "12-lead strip", "url": strip, "targetBlank": True}]},
             ),
         ],
-        "Empty cells are missing values: not measured, or not scored.",
+        f"Empty cells are missing values: not measured, or not scored. {_AT_MOST}",
         sort_by=[{"displayName": "acquired", "desc": True}],
     )
 

@@ -18,6 +18,7 @@ from ops.boards.files import provisioning_files
 from ops.boards.places import API_UID, PROMETHEUS_UID, Places
 from ops.boards.rules import RULES
 from streams.api.alert_views import AlertRow, AlertsView, MuteView
+from streams.api.patients import MAX_POINTS
 from streams.api.rules import Table
 from streams.api.tokens import Role
 from streams.api.views import (
@@ -147,6 +148,22 @@ def test_the_trend_has_a_mark_an_ecg_an_interval_and_the_bands_of_the_policy() -
     assert [panel["fieldConfig"]["defaults"]["custom"]["insertNulls"] for panel in drawn] == [month_ms] * 2
     kinds = {each["target"]["refId"] for each in model["annotations"]["list"]}
     assert kinds == {"ALERT", "ACT", "CLOSED", "BUNDLE"}
+
+
+def test_histories_are_asked_for_whole_and_the_panels_say_what_they_do_not_show() -> None:
+    model = BOARDS["diastole-patient"]
+    asking = [
+        (panel, target)
+        for panel in model["panels"]
+        for target in panel["targets"]
+        if target.get("url", "").endswith("/history")
+    ]
+    assert len(asking) == 3
+    for panel, target in asking:
+        params = {each["key"]: each["value"] for each in target["url_options"]["params"]}
+        assert params["limit"] == str(MAX_POINTS)
+        assert f"newest {MAX_POINTS} ECGs" in panel["description"]
+    assert "goes on where another bundle took over" in asking[0][0]["description"]
 
 
 def test_rows_of_answers_that_are_objects_are_found_where_the_board_looks() -> None:
