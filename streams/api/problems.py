@@ -17,7 +17,7 @@ from starlette.responses import Response
 from schemas.audit import CareAction
 from schemas.errors import PoisonError, RetriableError
 from streams.deliver.act_rules import CareRefusedError
-from streams.feeds.http.problems import ProblemError, problem
+from streams.feeds.http.problems import ProblemError, place_of, problem
 
 _TITLES: Final = {
     404: "There is nothing of that name",
@@ -97,7 +97,7 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def misunderstood(_: Request, error: RequestValidationError) -> Response:
-        names = sorted({".".join(str(part) for part in found["loc"]) for found in error.errors()})
+        names = sorted({".".join(place_of(fault)) for fault in error.errors()})
         return told(400, "BAD_REQUEST", f"not understood: {', '.join(names)}; see /openapi.json")
 
     @app.exception_handler(HTTPException)

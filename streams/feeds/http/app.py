@@ -15,7 +15,7 @@ from schemas.errors import DiastoleError
 from streams.feeds.admission import Admission, Admits, Delivery, Ending, Origin
 from streams.feeds.http.asking import SAID, options_of, require_token
 from streams.feeds.http.bodies import BodyRoom
-from streams.feeds.http.problems import ProblemError, problem
+from streams.feeds.http.problems import ProblemError, place_of, problem
 from streams.feeds.http.tokens import Role, Tokens
 from streams.health import Health
 from streams.stage import UtcClock, utc_now
@@ -189,7 +189,7 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def misunderstood(_: Request, error: RequestValidationError) -> Response:
         # FastAPI's own answer repeats what was sent, and that may be a patient's.
-        names = sorted({".".join(str(part) for part in found["loc"]) for found in error.errors()})
+        names = sorted({".".join(place_of(fault)) for fault in error.errors()})
         return problem(400, "BAD_REQUEST", f"not understood: {', '.join(names)}; see /openapi.json")
 
     @app.exception_handler(Exception)

@@ -1,5 +1,6 @@
 """What a sender is told when it did not work: RFC 9457 problem details."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from starlette.responses import JSONResponse
@@ -31,6 +32,20 @@ class ProblemError(Exception):
         self.status = status
         self.code = code
         self.detail = detail
+
+
+def place_of(fault: Mapping[str, Any]) -> Sequence[str]:
+    """Name what of a request a fault of pydantic is about, from the outside in.
+
+    A field that we do not have is not named: its name is the sender's, and may be a patient's.
+
+    >>> place_of({"type": "missing", "loc": ("body", "until")})
+    ('body', 'until')
+    >>> place_of({"type": "extra_forbidden", "loc": ("body", "Doe, Jane")})
+    ('body', 'a field that there is not')
+    """
+    parts = tuple(map(str, fault["loc"]))
+    return parts if fault["type"] != "extra_forbidden" else (*parts[:-1], "a field that there is not")
 
 
 def problem(status: int, code: str, detail: str, **more: Any) -> JSONResponse:

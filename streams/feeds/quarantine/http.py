@@ -15,7 +15,7 @@ from schemas.errors import DiastoleError, PoisonError, RetriableError
 from schemas.invariants import MAX_NAME_CHARS, MAX_TEXT_CHARS
 from streams.feeds.admission import Readmits
 from streams.feeds.http.bodies import small_body
-from streams.feeds.http.problems import ProblemError, problem
+from streams.feeds.http.problems import ProblemError, place_of, problem
 from streams.feeds.ports import ReadsDocuments
 from streams.feeds.quarantine.acts import By, QuarantineDesk, ReasonMissingError
 from streams.feeds.quarantine.content import ContentGoneError
@@ -181,7 +181,7 @@ class _Route(APIRoute):
             except ProblemError as error:
                 return problem(error.status, error.code, error.detail)
             except RequestValidationError as error:
-                faults = [f"{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+                faults = [f"{_place(place_of(fault))}: {fault['msg']}" for fault in error.errors()]
                 return _problem(422, "The request does not fit", RequestError("; ".join(faults)))
 
         return answered
@@ -196,8 +196,8 @@ async def _bounded(request: Request) -> Request:
     return Request(request.scope, receive)
 
 
-def _place(parts: Sequence[Any]) -> str:
-    return ".".join(str(part) for part in parts[1:]) or str(parts[0])
+def _place(parts: Sequence[str]) -> str:
+    return ".".join(parts[1:]) or parts[0]
 
 
 async def _page(service: QuarantineService, filters: Filters, by: By) -> Response:

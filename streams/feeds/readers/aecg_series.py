@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.feeds.limits import ReadLimits
-from streams.feeds.readers.leads import Picked, missing_leads, shown
+from streams.feeds.readers.leads import Picked, missing_leads, shown_words
 from streams.feeds.readers.moments import parse_moment
 from streams.feeds.readers.scaling import Channel, microvolts_per
 from streams.feeds.readers.xml import attribute_at, number, text_at
@@ -63,7 +63,7 @@ def require_recording(leads: list[Element], names: list[str], rate_hz: float) ->
     missing = missing_leads(names)
     n_samples = max((len(text_at(lead, "value/digits").split()) for lead in leads), default=0)
     if missing and n_samples < _NO_RECORDING_S * rate_hz:
-        found = ", ".join(shown(name.removeprefix(_LEAD_CODE)) for name in names[:_SHOWN_LEADS]) or "no lead"
+        found = shown_words([name.removeprefix(_LEAD_CODE) for name in names[:_SHOWN_LEADS]]) or "no lead"
         raise FeedRefusedError(
             f"an aECG document without a 12-lead waveform: found {found} ({n_samples} samples), "
             f"missing {', '.join(missing)}; export it with its rhythm series",

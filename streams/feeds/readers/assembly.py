@@ -11,7 +11,7 @@ from schemas.errors import InvalidRecordError
 from schemas.identity import ecg_id
 from schemas.invariants import MAX_AGE_YEARS
 from schemas.recorded import CartStatement, EcgRecorded, Sex
-from streams.feeds.readers.leads import require_twelve_leads, shown
+from streams.feeds.readers.leads import require_twelve_leads, shown_words
 from streams.feeds.readers.options import ReadOptions, require_acquired_at, require_patient_id
 from streams.feeds.readers.scaling import Channel, odd_scales, to_one_scale
 from streams.feeds.refusal import FeedRefusedError, RefusalReason
@@ -100,7 +100,7 @@ def _notes(found: Found, options: ReadOptions) -> Iterator[str]:
     if _is_naive(found, options):
         yield f"time carries no zone, read as {options.timezone}"
     if found.left_out:
-        names = ", ".join(shown(name) for name in found.left_out)
+        names = shown_words(found.left_out)
         yield f"left out, none of the twelve leads or one of them again: {names}"
     if odd := odd_scales(found.channels):
         yield f"stored in another scale than the other leads: {', '.join(odd)}; see that their size is right"

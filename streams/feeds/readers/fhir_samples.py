@@ -14,7 +14,7 @@ from streams.feeds.limits import ReadLimits
 from streams.feeds.readers.decimals import whole_counts
 from streams.feeds.readers.fhir_nodes import Node, one, text
 from streams.feeds.readers.lead_codes import coded_lead
-from streams.feeds.readers.leads import Picked, shown
+from streams.feeds.readers.leads import Picked, shown_word
 from streams.feeds.readers.scaling import Channel, microvolts_per
 from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
@@ -64,14 +64,14 @@ def lead_of(component: Node, limits: ReadLimits) -> Lead:
     samples = _validated(source, name)
     if samples.dimensions != 1:
         raise FeedRefusedError(
-            f"lead {shown(name)} has {samples.dimensions} dimensions; send one component for each lead",
+            f"lead {shown_word(name)} has {samples.dimensions} dimensions; send one component for each lead",
             RefusalReason.UNSUPPORTED,
         )
     if not samples.period or not samples.period > 0 or not samples.data:
         raise _damaged(name, "has no period or no data")
     if samples.data.count(" ") > limits.max_samples:
         raise FeedRefusedError(
-            f"lead {shown(name)} has more than the {limits.max_samples} samples that are read; "
+            f"lead {shown_word(name)} has more than the {limits.max_samples} samples that are read; "
             "send the 10 s resting ECG alone",
             RefusalReason.TOO_LARGE,
         )
@@ -154,5 +154,5 @@ def _name(component: Node) -> str:
 
 def _damaged(name: str, what: str) -> FeedRefusedError:
     return FeedRefusedError(
-        f"damaged or incomplete FHIR: lead {shown(name)} {what}; send it again", RefusalReason.DAMAGED
+        f"damaged or incomplete FHIR: lead {shown_word(name)} {what}; send it again", RefusalReason.DAMAGED
     )

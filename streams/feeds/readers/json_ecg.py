@@ -44,7 +44,7 @@ from streams.feeds.readers.cart import cart_statement
 from streams.feeds.readers.decimals import whole_counts
 from streams.feeds.readers.fhir import read_fhir_json
 from streams.feeds.readers.json_text import named, parse_json
-from streams.feeds.readers.leads import pick_leads, shown
+from streams.feeds.readers.leads import pick_leads, shown_word
 from streams.feeds.readers.moments import parse_iso_moment
 from streams.feeds.readers.options import ReadOptions
 from streams.feeds.readers.scaling import Channel, microvolts_per
@@ -135,14 +135,14 @@ def _leads(ecg: Mapping[str, Any], limits: ReadLimits) -> dict[str, npt.NDArray[
 
 def _samples(name: str, samples: Any) -> npt.NDArray[np.float64]:
     if not isinstance(samples, list) or not samples:
-        raise _wrong("leads", f"must hold a list of samples for {shown(name)}")
+        raise _wrong("leads", f"must hold a list of samples for {shown_word(name)}")
     if not {type(sample) for sample in samples} <= {int, float}:  # a bool is an int to Python, not here
         place = next(i for i, sample in enumerate(samples) if type(sample) not in (int, float))
-        raise _wrong("leads", f"holds what is no number at {shown(name)}[{place}]; send no gaps")
+        raise _wrong("leads", f"holds what is no number at {shown_word(name)}[{place}]; send no gaps")
     try:
         return np.array(samples, dtype=np.float64)
     except OverflowError:
-        raise _wrong("leads", f"holds a number beyond all voltages in {shown(name)}") from None
+        raise _wrong("leads", f"holds a number beyond all voltages in {shown_word(name)}") from None
 
 
 def _uv_per_unit(ecg: Mapping[str, Any]) -> float:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from streams.feeds.readers.leads import shown
+from streams.feeds.readers.leads import shown_word
 from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
 #: Largest magnitude kept. −32768 is left out: WFDB format 16 and others use it for "no sample".
@@ -67,7 +67,7 @@ def microvolts_per(unit: str) -> float:
         return _UV_PER[unit.strip().lower()]
     except KeyError:
         raise FeedRefusedError(
-            f"unit of the samples is '{shown(unit)}', expected nV, uV, mV or V; export it calibrated",
+            f"unit of the samples is '{shown_word(unit)}', expected nV, uV, mV or V; export it calibrated",
             RefusalReason.UNIT_UNKNOWN,
         ) from None
 

@@ -10,7 +10,6 @@ from typing import Final
 
 from streams.feeds.document import Document
 from streams.feeds.limits import ReadLimits
-from streams.feeds.readers.leads import shown
 from streams.feeds.refusal import FeedRefusedError, RefusalReason
 
 #: header(5) allows lines of 255 characters; comments of some databases are longer.
@@ -145,7 +144,7 @@ def _require_files(signals: tuple[SignalLine, ...], files: Mapping[str, bytes]) 
             )
         if signal.file not in files:
             raise FeedRefusedError(
-                f"the record is incomplete: {shown(signal.file)} is missing beside the header",
+                "the record is incomplete: a signal file that its header names is missing beside it",
                 RefusalReason.DAMAGED,
             )
 
