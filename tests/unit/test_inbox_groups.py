@@ -86,6 +86,51 @@ def test_what_became_of_it_is_said_in_words(
     assert told(minutes(after_min), *given, acts=acts) == (says, is_trouble)
 
 
+LONG = mute(CareScope.WARD, "W1", minutes(0), minutes(60))
+
+
+@pytest.mark.parametrize(
+    ("ward_now", "acts", "says", "is_trouble"),
+    [
+        ("W1", (LONG,), "ward muted until 1 Mar 2026 13:00", False),
+        ("CCU", (LONG,), "muted in W1 until 1 Mar 2026 13:00, patient now in CCU", True),
+        ("", (LONG,), "muted in W1 until 1 Mar 2026 13:00, patient now in no named ward", True),
+        # Somebody meant this patient, wherever they lie; or the ward they lie in is quiet, too.
+        (
+            "CCU",
+            (LONG, mute(CareScope.PATIENT, "P-1", minutes(0), minutes(30))),
+            "patient muted until 1 Mar 2026 12:30",
+            False,
+        ),
+        (
+            "CCU",
+            (LONG, mute(CareScope.WARD, "CCU", minutes(0), minutes(30), site_id="north")),
+            "ward muted until 1 Mar 2026 13:00",
+            False,
+        ),
+        (
+            "CCU",
+            (LONG, mute(CareScope.WARD, "CCU", minutes(0), minutes(4), site_id="north")),
+            "muted in W1 until 1 Mar 2026 13:00, patient now in CCU",
+            True,
+        ),
+        (
+            "CCU",
+            (LONG, mute(CareScope.WARD, "CCU", minutes(0), minutes(30), site_id="south")),
+            "muted in W1 until 1 Mar 2026 13:00, patient now in CCU",
+            True,
+        ),
+    ],
+)
+def test_the_quiet_of_a_ward_the_patient_left_is_trouble(
+    ward_now: str, acts: tuple[CareAction, ...], says: str, is_trouble: bool
+) -> None:
+    book = book_of(ALERT, acts=acts)
+    seen = replace(look(book, minutes(5), NURSE), lying={ALERT.patient_id: ward_now})
+    shown = row(book.cases[ALERT.alert_id], seen)
+    assert (shown.state_detail, shown.is_trouble) == (says, is_trouble)
+
+
 def test_an_old_ecg_pages_nobody_and_is_said_to() -> None:
     assert told(minutes(5), NURSE, age_h=13) == ("listed, nobody is paged: its ECG was old already", False)
 

@@ -1,12 +1,12 @@
 """The inbox as it is shown: which alerts, in which groups, in which order."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from schemas.alert import Priority
-from schemas.audit import CareVerb
+from schemas.audit import CareScope, CareVerb
 from streams.api.pages.delivery_words import delivery_words, silence_words
 from streams.api.pages.offers import offers
 from streams.api.pages.risk_bar import risk_bar_svg
@@ -183,15 +183,33 @@ def _state_detail(case: AlertCase, look: Look) -> tuple[str, bool]:
 
 
 def _delivery(case: AlertCase, look: Look) -> tuple[str, bool]:
-    mute = look.book.mute_of(case.alert, look.now)
-    if mute is not None:
-        return f"{mute.scope.lower()} muted until {moment(mute.until, look.zone)}", False
+    quiet = _quiet(case, look)
+    if quiet is not None:
+        return quiet
     escalated = case.last(CareVerb.ESCALATED)
     if case.state is not LifeState.ESCALATED or escalated is None:
         return delivery_words(case, look.book, look.routes, look.now)
     silence = silence_words(case, look.book, look.routes, look.now)
     reached = f"to level {case.level}, {_ago(escalated.acted_at, look)}"
     return (f"{reached}; {silence}" if silence else reached), True
+
+
+def _quiet(case: AlertCase, look: Look) -> tuple[str, bool] | None:
+    """Say what keeps an alert quiet beyond itself; None when nothing does.
+
+    A ward's quiet was asked for those who lie there, and holds for alerts raised there: that of a patient who
+    was moved since pages nobody, though the new ward is not quiet.
+    """
+    covering = [mute for mute in look.book.mutes_over(case.alert) if mute.covers(case.alert, look.now)]
+    if not covering:
+        return None
+    # What holds wherever the patient is goes before what holds for a ward; of equals the longest.
+    mute = max(covering, key=lambda each: (each.scope is not CareScope.WARD, each.until, each.key))
+    until = moment(mute.until, look.zone)
+    ward_now = look.lying.get(case.alert.patient_id, case.alert.ward_id)
+    if mute.scope is not CareScope.WARD or look.book.mute_of(replace(case.alert, ward_id=ward_now), look.now):
+        return f"{mute.scope.lower()} muted until {until}", False
+    return f"muted in {mute.subject} until {until}, patient now in {ward_now or 'no named ward'}", True
 
 
 def _ago(at: datetime, look: Look) -> str:
