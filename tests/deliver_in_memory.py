@@ -94,7 +94,7 @@ class World:
         self.write(ECG_ALERT, alert)
         return alert.alert_id
 
-    def act(self, alert_id: str, verb: CareVerb = CareVerb.ACKNOWLEDGED) -> None:
+    def act(self, alert_id: str, verb: CareVerb = CareVerb.ACKNOWLEDGED, **more: Any) -> None:
         """Let a nurse act."""
         name = action_id(verb=verb, alert_id=alert_id, actor="nurse", at=str(len(self.log)))
         self.write(
@@ -106,8 +106,25 @@ class World:
                 actor="nurse",
                 acted_at=self.clock.at,
                 origin="inbox",
+                **more,
             ),
         )
+
+    def mute_ward(self, ward_id: str, until: datetime) -> None:
+        """Keep a ward quiet from now on."""
+        name = subject_id(scope="WARD", subject=ward_id)
+        act = CareAction(
+            action_id=action_id(verb="MUTED", alert_id=name, actor="nurse", at=str(len(self.log))),
+            alert_id=name,
+            verb=CareVerb.MUTED,
+            actor="nurse",
+            acted_at=self.clock.at,
+            origin="inbox",
+            scope=CareScope.WARD,
+            subject=ward_id,
+            expires_at=until,
+        )
+        self.write(CARE_AUDIT, act)
 
     def pass_time(self, time: timedelta) -> None:
         """Move the clock, and wake everybody: somebody looked at a patient."""

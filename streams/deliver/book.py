@@ -102,6 +102,10 @@ class FollowedBook:
         """Whether an alarm was raised, ended or not."""
         return alarm_id in self._alarms or alarm_id in self._ended
 
+    def is_alarmed(self, source: str) -> bool:
+        """Whether an alarm of this source has not ended."""
+        return any(alarm.source == source for alarm in self._alarms.values())
+
     def partition_of(self, alert_id: str) -> int | None:
         """Return in which partition of ``ecg.alert.v1`` an alert lies; None when it is not known."""
         return self._partitions.get(alert_id)

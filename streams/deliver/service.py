@@ -20,6 +20,7 @@ from schemas.alert import TechnicalAlarm
 from schemas.audit import CareVerb
 from schemas.errors import DiastoleError, FatalError, RetriableError
 from streams.adapters.kafka_follower import TopicBehindError
+from streams.deliver.asked import levels
 from streams.deliver.book import CURRENT_WITHIN_S, FollowedBook
 from streams.deliver.case import AlertCase
 from streams.deliver.channels.channel import Channel
@@ -219,9 +220,11 @@ class Deliverer:
             await _until_done(partial(self._book.append, act))
 
     def _raise_alarm(self, case: AlertCase) -> None:
-        alarm = undelivered_alarm(case, self._routes.severity(case.alert))
-        if not self._book.knows_alarm(alarm.alarm_id):
-            key = (case.alert.alert_id, "alarm", "", case.level)
+        level = levels(case, self._book.book, self._now())[-1]
+        alarm = undelivered_alarm(case, self._routes.severity(case.alert), level)
+        # One that was raised before a quiet and has not ended since speaks for this time too.
+        if not self._book.knows_alarm(alarm.alarm_id) and not self._book.is_alarmed(alarm.source):
+            key = (case.alert.alert_id, "alarm", "", level.number)
             self._start(key, lambda: self._write_alarm(alarm))
 
     def _end_alarms(self) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from schemas.alert import AlarmKind, Priority, TechnicalAlarm
 from schemas.identity import alarm_id
-from streams.deliver.asked import asked_at, lacking, levels
+from streams.deliver.asked import Level, asked_at, lacking, levels
 from streams.deliver.case import AlertCase, CaseBook
 from streams.deliver.life import LifeState
 from streams.deliver.routing import Route, Routes
@@ -13,26 +13,24 @@ from streams.deliver.routing import Route, Routes
 _SOURCE: Final = "deliver:"
 
 
-def undelivered_alarm(
-    case: AlertCase, severity: Priority, ended_at: datetime | None = None
-) -> TechnicalAlarm:
-    """Write the alarm, the same however often; with ``ended_at``, its end.
+def undelivered_alarm(case: AlertCase, severity: Priority, level: Level) -> TechnicalAlarm:
+    """Write the alarm, the same however often and whoever does.
 
-    Each level of the ladder at which a route reaches nobody is an alarm of its own.
+    Each level of the ladder at which a route reaches nobody is an alarm of its own, and so is each time it is
+    asked anew after a quiet: what ended with the quiet does not keep silent about what comes after it.
     """
-    source = f"{_SOURCE}{case.alert.alert_id}:{case.level}"
+    source = f"{_SOURCE}{case.alert.alert_id}:{level.number}"
     kind = AlarmKind.DELIVERY_FAILED
     return TechnicalAlarm(
-        alarm_id=alarm_id(kind=kind, source=source, started_at=case.raised_at),
+        alarm_id=alarm_id(kind=kind, source=source, started_at=level.start),
         kind=kind,
         priority=severity,
         source=source,
-        started_at=case.raised_at,
-        message=f"An alert did not reach all it is for at step {case.level} of its ladder: "
+        started_at=level.start,
+        message=f"An alert did not reach all it is for at step {level.number} of its ladder: "
         "no channel of a route took it in time.",
         action_text="Answer the alert in the inbox, tell the ward, and check the channels of its route "
         "(diastole deliver --check).",
-        ended_at=ended_at,
     )
 
 

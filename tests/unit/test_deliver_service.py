@@ -16,7 +16,7 @@ from schemas.audit import CareAction, CareVerb
 from streams.deliver.channels.channel import ChannelRefusedError, ChannelRetryError
 from streams.deliver.lanes import AT_ONCE
 from streams.deliver.life import LifeState
-from streams.deliver.routing import Route
+from streams.deliver.routing import Hours, Route
 from streams.deliver.service import DeliverFaultError
 from streams.topology import CARE_AUDIT, ECG_ALERT
 
@@ -148,6 +148,89 @@ async def test_the_alarm_stays_when_the_alert_expires_and_ends_when_somebody_ans
         world.act(alert_id)
         world.pass_time(MINUTE)
         await until(lambda: not process.book.alarms)
+
+
+async def test_undelivered_again_after_a_mute_is_an_alarm_again_and_of_two_that_say_so_one() -> None:
+    world = World(answers={"pager": lambda notice: ChannelRetryError("down")})
+    routes = routes_of("pager", ladder=dict.fromkeys((Priority.HIGH, Priority.MEDIUM), (timedelta(0),)))
+    async with running(world, routes) as one, running(world, routes) as two:
+        alert_id = world.raise_alert()
+        await until(lambda: bool(failures(world, "pager")))
+        world.pass_time(MINUTE)
+        await until(lambda: len(one.book.alarms) == len(two.book.alarms) == 1)
+        world.act(alert_id, CareVerb.MUTED, expires_at=world.clock.at + 30 * MINUTE)
+        world.pass_time(MINUTE)
+        await until(lambda: not one.book.alarms and not two.book.alarms)
+        world.pass_time(30 * MINUTE)
+        await until(lambda: bool(world.acts(CareVerb.UNMUTED)))
+        await settled()
+        assert not one.book.alarms, "there is time to deliver it first"
+        world.pass_time(MINUTE)
+        await until(lambda: len(one.book.alarms) == len(two.book.alarms) == 1)
+        await settled()
+    told = Counter((alarm.alarm_id, alarm.ended_at is None) for alarm in alarms_of(world))
+    assert len({alarm_id for alarm_id, _ in told}) == 2
+    async with running(world, routes) as again:
+        world.pass_time(MINUTE)
+        await settled()
+        assert len(again.book.alarms) == 1
+    assert len({alarm.alarm_id for alarm in alarms_of(world)}) == 2, "read again it is the same alarm"
+
+
+async def test_an_alarm_that_stayed_through_a_quiet_is_not_joined_by_another_of_the_same() -> None:
+    world = World(answers={"pager": lambda notice: ChannelRetryError("down")})
+    routes = routes_of("pager", ladder=dict.fromkeys((Priority.HIGH, Priority.MEDIUM), (timedelta(0),)))
+    async with running(world, routes) as process:
+        alert_id = world.raise_alert()
+        await until(lambda: bool(failures(world, "pager")))
+        world.pass_time(MINUTE)
+        await until(lambda: len(process.book.alarms) == 1)
+        (ward,) = {process.book.book.cases[alert_id].alert.ward_id}
+        world.mute_ward(ward, world.clock.at + 30 * MINUTE)
+        for _ in range(3):
+            world.pass_time(20 * MINUTE)
+            await settled()
+        assert len(process.book.alarms) == 1
+        world.answers.clear()
+        world.pass_time(10 * MINUTE)
+        await until(lambda: bool(world.acts(CareVerb.DELIVERED)))
+        world.pass_time(MINUTE)
+        await until(lambda: not process.book.alarms)
+
+
+async def test_the_shift_that_comes_after_a_quiet_is_alarmed_about_like_the_one_before() -> None:
+    world = World(answers=dict.fromkeys(("day", "night"), lambda notice: ChannelRetryError("down")))
+    noon = world.clock.at.time()
+    change = noon.replace(hour=noon.hour + 1)
+    shifts = (
+        Route(
+            name="day", levels=(0,), recipient="d", channels=("day",), hours=Hours(since=noon, until=change)
+        ),
+        Route(
+            name="night",
+            levels=(0,),
+            recipient="n",
+            channels=("night",),
+            hours=Hours(since=change, until=noon),
+        ),
+    )
+    ladder = dict.fromkeys((Priority.HIGH, Priority.MEDIUM), (timedelta(0),))
+    async with running(world, routes_of("day", "night", routes=shifts, ladder=ladder)) as process:
+        alert_id = world.raise_alert()
+        await until(lambda: bool(failures(world, "day")))
+        world.pass_time(MINUTE)
+        await until(lambda: len(process.book.alarms) == 1)
+        del world.answers["day"]
+        world.pass_time(MINUTE)
+        await until(lambda: bool(world.acts(CareVerb.DELIVERED)))
+        world.pass_time(MINUTE)
+        await until(lambda: not process.book.alarms)
+        world.mute_ward(process.book.book.cases[alert_id].alert.ward_id, world.clock.at + 90 * MINUTE)
+        world.pass_time(90 * MINUTE)
+        await until(lambda: bool(failures(world, "night")))
+        assert not process.book.alarms
+        world.pass_time(MINUTE)
+        await until(lambda: len(process.book.alarms) == 1)
 
 
 def failures(world: World, channel: str) -> list[CareAction]:
