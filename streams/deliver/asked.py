@@ -51,9 +51,22 @@ def quiet_ends(case: AlertCase, book: CaseBook) -> tuple[datetime, ...]:
 def asked_at(
     case: AlertCase, book: CaseBook, routes: Routes, level: Level, now: datetime
 ) -> tuple[Route, ...]:
-    """Return the routes of a level, without those that are to be left in peace about this patient."""
-    matching = routes.matching(case.alert, level.number, level.start)
-    return tuple(route for route in matching if not _in_peace(case, book, route, level, now))
+    """Return the routes of a level, without those that are to be left in peace about this patient.
+
+    They are those of the hour in which the level was reached. Where delivery was away until after
+    ``delivered_within``, also those of the hour in which the first of them is tried: the shift that was on
+    duty then may have gone home. Once one was tried they stay the same.
+    """
+
+    def on_duty(at: datetime) -> tuple[Route, ...]:
+        matching = routes.matching(case.alert, level.number, at)
+        return tuple(route for route in matching if not _in_peace(case, book, route, level, now))
+
+    asked = on_duty(level.start)
+    first_tried = _first_tried(case, asked, level, now)
+    if first_tried - level.start <= routes.delivered_within:
+        return asked
+    return (*asked, *(route for route in on_duty(first_tried) if route not in asked))
 
 
 def lacking(case: AlertCase, asked: Iterable[Route], level: int) -> tuple[Route, ...]:
@@ -112,6 +125,21 @@ def unreached(case: AlertCase, book: CaseBook, routes: Routes, now: datetime) ->
         sends = [*wanted.values(), *sends]
         again.update((channel, route.recipient) for route in asked for channel in route.channels)
     return tuple(sends)
+
+
+def _first_tried(case: AlertCase, asked: Iterable[Route], level: Level, now: datetime) -> datetime:
+    """Return when a level was first tried since it began, ``now`` when it is still to be; UTC.
+
+    Where nothing is to be tried, as all were reached before a quiet, that is when it began.
+    """
+    attempts = (CareVerb.DELIVERED, CareVerb.DELIVERY_FAILED)
+    tried = [
+        act.acted_at
+        for act in case.acts
+        if act.verb in attempts and act.level == level.number and act.acted_at >= level.start
+    ]
+    to_come = now if lacking(case, asked, level.number) else level.start
+    return min(tried, default=max(to_come, level.start))
 
 
 def _wanted(case: AlertCase, route: Route, level: int, retry: Retry) -> Iterator[str]:

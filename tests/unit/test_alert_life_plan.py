@@ -1,6 +1,6 @@
 """What is due of an alert, with a clock moved by hand and channels, people and crashes as they come."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -449,6 +449,77 @@ def test_an_alert_stays_with_those_who_were_on_duty_when_its_level_was_asked():
     assert told(w.run_until(minutes(15))) == [(10, "pager", 1)]
 
 
+MIDNIGHT = minutes(12 * 60)
+
+
+def test_after_an_outage_whoever_is_on_duty_now_is_asked_too_and_nobody_twice():
+    w = world(*by_day_and_night(time(19), recipient="ward"), ladder=rungs(1))
+    chat, pager = w.plan(MIDNIGHT)
+    assert [(send.channel, send.level) for send in (chat, pager)] == [("chat", 0), ("pager", 0)]
+    w.carry_out(chat, MIDNIGHT)
+    assert w.plan(MIDNIGHT + timedelta(seconds=5)) == (pager,), "also once the others were"
+    w.settle(MIDNIGHT + timedelta(seconds=5))
+    morning = MIDNIGHT + timedelta(hours=8)
+    assert not w.settle(morning), "who was on duty when they were asked keeps it"
+    assert has_ended(w.case, 0, w.book, w.routes, morning)
+
+
+def test_after_an_outage_it_is_overdue_until_both_shifts_are_reached():
+    w = world(*by_day_and_night(time(19)), ladder=rungs(1))
+    w.down = {"pager"}
+    w.run_until(MIDNIGHT + timedelta(hours=9), now=MIDNIGHT)
+    assert [(channel, level) for channel, level, _ in w.sent] == [("chat", 0)]
+    assert is_overdue(w.case, w.book, w.routes, MIDNIGHT + timedelta(hours=9))
+    assert not has_ended(w.case, 0, w.book, w.routes, MIDNIGHT + timedelta(hours=9))
+    w.down = set()
+    w.run_until(MIDNIGHT + timedelta(hours=10), now=MIDNIGHT + timedelta(hours=9))
+    assert ("pager", 0) in w.case.delivered
+    assert has_ended(w.case, 0, w.book, w.routes, MIDNIGHT + timedelta(hours=10))
+
+
+def test_an_outage_that_begins_after_a_quiet_asks_who_is_on_duty_when_it_ends():
+    w = world(*by_day_and_night(time(19), levels=(0, 1)), ladder=rungs(2))
+    w.down = {"chat"}
+    w.settle(RAISED_AT)
+    w.book.take_act(mute(CareScope.WARD, "W1", minutes(5), minutes(65)))
+    w.down = set()
+    steps = w.settle(MIDNIGHT)
+    assert {(step.channel, step.level) for step in steps if isinstance(step, Send)} >= {
+        ("chat", 0),
+        ("pager", 0),
+    }
+
+
+def test_no_outage_no_other_shift_also_when_the_first_is_for_the_inbox_or_was_asked_before_a_quiet():
+    day, night = by_day_and_night(time(19))
+    w = world(replace(day, channels=()), night, ladder=rungs(1))
+    assert not w.settle(RAISED_AT)
+    assert not w.settle(MIDNIGHT)
+    w = world(day, night, ladder={each: (timedelta(0), timedelta(hours=20)) for each in LADDER})
+    w.settle(RAISED_AT)
+    w.book.take_act(mute(CareScope.WARD, "W1", minutes(5), minutes(65)))
+    assert not w.settle(MIDNIGHT)
+
+
+def test_a_route_that_is_left_in_peace_is_no_outage():
+    first = alert(1, probability=0.97)
+    day, night = by_day_and_night(time(19))
+    team = replace(TEAM, hours=day.hours)
+    told_at = RAISED_AT - timedelta(hours=1)
+    earlier = act(first, CareVerb.DELIVERED, told_at, channel="radio", recipient=TEAM.recipient, level=0)
+    raised = alert(2, probability=0.97)
+    w = world(team, night, raised=raised, others=(first,), acts=[earlier], ladder=rungs(1))
+    assert not w.settle(RAISED_AT)
+    assert not w.settle(MIDNIGHT)
+
+
+def test_just_before_a_change_of_shift_the_next_is_not_asked_as_well():
+    w = world(*by_day_and_night(time(12, 1)), ladder=rungs(1))
+    w.down = {"chat"}
+    w.settle(minutes(0.95))
+    assert {step.channel for _, step in w.run_until(minutes(5), now=minutes(0.95))} == {"chat"}
+
+
 def test_two_routes_that_want_one_channel_send_once():
     other = Route(name="other", levels=(0,), recipient="other", channels=("chat",))
     sends = world(NURSE, other).settle(RAISED_AT)
@@ -483,6 +554,10 @@ WAITS = st.integers(0, 45)
 LONG = timedelta(hours=30)
 
 LADDERS = st.integers(1, 4).map(rungs)
+
+#: Everybody at every level, by the hour: shifts change while stories last.
+SHIFTS = by_day_and_night(time(13), levels=(0, 1, 2, 3))
+AUDIENCES = st.sampled_from([(NURSE, CHARGE, DOCTOR, CHIEF), SHIFTS])
 stories = st.lists(
     st.tuples(st.sampled_from([*TROUBLES, "acknowledge", "reject", "close"]), WAITS), max_size=12
 )
@@ -547,22 +622,22 @@ def check(w: World, now: datetime) -> None:
     assert w.plan(now) == steps
 
 
-@given(stories, LADDERS)
+@given(stories, LADDERS, AUDIENCES)
 @settings(max_examples=300, deadline=None)
-def test_whatever_happens_nothing_is_told_twice_nor_against_the_table(story, ladder):
-    w = world(NURSE, CHARGE, DOCTOR, CHIEF, ladder=ladder)
+def test_whatever_happens_nothing_is_told_twice_nor_against_the_table(story, ladder, asked):
+    w = world(*asked, ladder=ladder)
     now = tell(w, story)
     w.run_until(now + timedelta(days=5), now=now)
     check(w, now + timedelta(days=5))
     assert w.case.state not in OPEN | {LifeState.MUTED}
 
 
-@given(stories_without_answer, LADDERS)
+@given(stories_without_answer, LADDERS, AUDIENCES)
 @settings(max_examples=300, deadline=None)
 def test_an_alert_that_nobody_answers_reaches_the_last_of_the_ladder_whatever_failed_on_the_way(
-    story, ladder
+    story, ladder, asked
 ):
-    w = world(NURSE, CHARGE, DOCTOR, CHIEF, ladder=ladder)
+    w = world(*asked, ladder=ladder)
     now = tell(w, story)
     w.run_until(now + timedelta(days=5), now=now)
     check(w, now + timedelta(days=5))
@@ -574,10 +649,10 @@ def test_an_alert_that_nobody_answers_reaches_the_last_of_the_ladder_whatever_fa
     assert w.case.state is LifeState.EXPIRED
 
 
-@given(stories, LADDERS)
+@given(stories, LADDERS, AUDIENCES)
 @settings(max_examples=100, deadline=None)
-def test_a_service_started_anew_plans_the_same_from_the_records_alone(story, ladder):
-    w = world(NURSE, CHARGE, DOCTOR, CHIEF, ladder=ladder)
+def test_a_service_started_anew_plans_the_same_from_the_records_alone(story, ladder, asked):
+    w = world(*asked, ladder=ladder)
     now = tell(w, story)
     again = CaseBook()
     for records in w.book._mutes._acts.values():
