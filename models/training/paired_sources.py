@@ -98,7 +98,7 @@ def _alerted_rows(
         if not rows:
             raise CohortError(
                 f"{folder}: of its {len(more)} ECGs {int(is_labelled.sum())} have a value of {LABEL}, and "
-                "none of these is new and of a patient of the part development; write labels into it with: "
+                "none of these is new and of a patient in no other part; write labels into it with: "
                 "diastole alerts labels OUT.csv --into FOLDER"
             )
         taken.update(more.keys[row] for row in rows)
