@@ -212,16 +212,19 @@ def _ribbon(frame: _Frame, run: Sequence[HistoryPoint]) -> str:
     """Shade the interval along a run, as far as each of two neighbours has one; alone it is a whisker."""
     shades = []
     for before, point in pairwise(run):
-        if before.probability_low is None or point.probability_low is None:
+        earlier, later = _interval(before), _interval(point)
+        if earlier is None or later is None:
             continue
-        corners = [
-            (before, before.probability_low),
-            (point, point.probability_low),
-            (point, point.probability_high or 0.0),
-            (before, before.probability_high or 0.0),
-        ]
+        corners = [(before, earlier[0]), (point, later[0]), (point, later[1]), (before, earlier[1])]
         shades.append(f"M{_path(frame, corners)}Z")
     return f'<path class="ribbon" d="{"".join(shades)}"/>' if shades else ""
+
+
+def _interval(point: HistoryPoint) -> tuple[float, float] | None:
+    """Both ends of an ECG's interval; None when either is missing."""
+    if point.probability_low is None or point.probability_high is None:
+        return None
+    return point.probability_low, point.probability_high
 
 
 def _line(frame: _Frame, run: Sequence[HistoryPoint]) -> str:
@@ -239,8 +242,9 @@ def _mark(frame: _Frame, point: HistoryPoint, options: TrendOptions) -> str:
     """Draw one ECG with its interval; what is said of it appears to who points at it."""
     x, risk = frame.x(point.acquired_at), point.probability or 0.0
     whisker = said = ""
-    if point.probability_low is not None and point.probability_high is not None:
-        low, high = point.probability_low, point.probability_high
+    interval = _interval(point)
+    if interval is not None:
+        low, high = interval
         whisker = f'<path class="whisker" d="M{x:.1f} {frame.y(low):.1f}V{frame.y(high):.1f}"/>'
         said = f" ({low:.2f}–{high:.2f})"
     state = "high" if point.phenotype is Phenotype.HIGH else "low"
