@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET  # our own picture is read, nothing from elsewhere
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -112,6 +113,18 @@ def test_the_ribbon_ends_where_the_interval_is_not_known() -> None:
     assert (ribbon.get("d") or "").count("M") == 1
 
 
+@pytest.mark.parametrize("ends", [(None, 0.9), (0.7, None)])
+def test_an_interval_of_which_an_end_is_missing_is_not_shaded_to_zero(
+    ends: tuple[float | None, float | None],
+) -> None:
+    known = [point(n, 0.8, interval=(0.7, 0.9)) for n in range(3)]
+    half = replace(point(3, 0.8), probability_low=ends[0], probability_high=ends[1])
+    svg = trend_svg([*known, half], OPTIONS)
+    (ribbon,) = classed(svg, "ribbon")
+    assert len(sub_paths(ribbon)) == 2  # as without the last
+    assert len(classed(svg, "whisker")) == 3
+
+
 def test_nothing_known_is_said_in_words() -> None:
     svg = trend_svg([], OPTIONS)
     assert "no ECG in this time" in svg
@@ -155,6 +168,78 @@ def test_every_ecg_is_drawn_once_and_no_line_passes_over_what_is_not_known(
         assert not any(times[0] < at < times[-1] for at in missing)
         assert all(b - a <= GAP for a, b in pairwise(times))
     assert "nan" not in svg.lower()
+
+
+#: Whole days, so that no two ECGs are drawn at one place; some a month and a day apart.
+steps = st.one_of(st.integers(1, 12), st.sampled_from([29, 30, 31, 45]))
+drawn_points = st.lists(st.tuples(steps, risks, st.booleans()), min_size=1, max_size=24)
+
+
+@given(drawn_points)
+def test_what_is_drawn_joins_neighbours_that_were_scored_and_no_others(
+    given_points: list[tuple[int, float | None, bool]],
+) -> None:
+    days_of = [sum(step for step, *_ in given_points[: n + 1]) for n in range(len(given_points))]
+    points = [
+        point(day, risk, interval=(risk / 2, (risk + 1) / 2) if has_interval and risk is not None else None)
+        for day, (_, risk, has_interval) in zip(days_of, given_points, strict=True)
+    ]
+    svg = trend_svg(points, OPTIONS)
+    day_at = places(svg, points)
+    scored = [each for each in points if each.probability is not None]
+    in_turn = {pair for pair in pairwise(points) if None not in (pair[0].probability, pair[1].probability)}
+    joinable = {
+        (day_of(before), day_of(after)) for before, after in in_turn if day_of(after) - day_of(before) <= 30
+    }
+    joined = drawn_pairs(svg, "risk-line", day_at)
+    assert joined == joinable
+    assert drawn_pairs(svg, "ribbon", day_at) == {
+        (day_of(before), day_of(after))
+        for before, after in in_turn
+        if (day_of(before), day_of(after)) in joinable
+        and None not in (before.probability_low, after.probability_low)
+    }
+    heights = {round(y, 1) for line in classed(svg, "risk-line") for path in sub_paths(line) for _, y in path}
+    assert heights <= {round(float(each.get("cy") or 0), 1) for each in circles(svg)}
+    assert len(circles(svg)) == len(scored)
+
+
+def day_of(one: HistoryPoint) -> int:
+    return (one.acquired_at - START).days
+
+
+def circles(svg: str) -> list[ET.Element]:
+    return [each for each in tree(svg).iter() if each.tag.endswith("circle")]
+
+
+def places(svg: str, points: list[HistoryPoint]) -> dict[float, int]:
+    """Tell the day by where the mark of its ECG stands, scored or not: each has one of its own."""
+    crosses = [
+        float(re.findall(r"M([\d.]+) ", each[1].get("d") or "")[0]) + 4 for each in classed(svg, "not-scored")
+    ]
+    xs = {True: [float(each.get("cx") or 0) for each in circles(svg)], False: crosses}
+    found: dict[float, int] = {}
+    for is_scored, at in xs.items():
+        days_of = [day_of(each) for each in points if (each.probability is not None) is is_scored]
+        found |= {round(x, 1): day for x, day in zip(at, days_of, strict=True)}
+    assert len(found) == len(points)
+    return found
+
+
+def sub_paths(path: ET.Element) -> list[list[tuple[float, float]]]:
+    """Read the corners of each stroke of a path, which is of straight lines alone."""
+    d = path.get("d") or ""
+    assert re.fullmatch(r"(M[-\d.]+ [-\d.]+(L[-\d.]+ [-\d.]+)*Z?)*", d)
+    strokes = [each.removesuffix("Z").split("L") for each in d.split("M")[1:]]
+    return [[(float(x), float(y)) for x, y in (corner.split(" ") for corner in stroke)] for stroke in strokes]
+
+
+def drawn_pairs(svg: str, name: str, day_at: dict[float, int]) -> set[tuple[int, int]]:
+    """Days between which something is drawn; a place at which no ECG stands is an error."""
+    strokes = [path for drawn in classed(svg, name) for path in sub_paths(drawn)]
+    spans = [[day_at[round(x, 1)] for x, _ in stroke] for stroke in strokes]
+    pairs = {tuple(sorted(pair)) for span in spans for pair in pairwise(span)}
+    return {(first, last) for first, last in pairs if first != last}
 
 
 @pytest.mark.parametrize("span_days", [0.01, 0.3, 1, 9, 60, 400, 3000])
