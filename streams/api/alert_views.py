@@ -12,7 +12,7 @@ from schemas.audit import CareScope, CareVerb, Outcome
 from schemas.risk import Motion
 from streams.api.services import Services
 from streams.api.views import View
-from streams.deliver.case import AlertCase, Mute
+from streams.deliver.case import ANSWERS, AlertCase, Mute
 from streams.deliver.life import LifeEvent, LifeState, is_allowed
 
 #: What people may do with an alert: the last part of the endpoint, and what it is in the table of its life.
@@ -212,7 +212,7 @@ def motion_measurements(motion: Motion) -> dict[str, float | None]:
 
 def _row(case: AlertCase, services: Services) -> dict[str, Any]:
     alert, now = case.alert, services.now()
-    answer = case.last(CareVerb.ACKNOWLEDGED, CareVerb.ACCEPTED, CareVerb.REJECTED)
+    answer = case.last(*ANSWERS)
     is_muted = case.state is LifeState.MUTED or services.book.book.mute_of(alert, now) is not None
     return {
         "alert_id": alert.alert_id,

@@ -9,13 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from typing import Final
 
 from schemas.alert import AlertClosed, AlertRaised
 from schemas.audit import CareAction, CareScope, CareVerb
 from streams.deliver.life import OPEN, UNANSWERED, LifeEvent, LifeState, is_allowed, next_state
 from streams.deliver.mutes import Mute, MuteFold, MuteKey, earlier, moment
 
-__all__ = ["AlertCase", "CaseBook", "Mute"]
+__all__ = ["ANSWERS", "AlertCase", "CaseBook", "Mute"]
+
+#: An alert with one of these was read and judged by somebody.
+ANSWERS: Final = (CareVerb.ACKNOWLEDGED, CareVerb.ACCEPTED, CareVerb.REJECTED)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

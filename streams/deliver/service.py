@@ -22,7 +22,7 @@ from schemas.errors import DiastoleError, FatalError, RetriableError
 from streams.adapters.kafka_follower import TopicBehindError
 from streams.deliver.asked import levels
 from streams.deliver.book import CURRENT_WITHIN_S, FollowedBook
-from streams.deliver.case import AlertCase
+from streams.deliver.case import ANSWERS, AlertCase
 from streams.deliver.channels.channel import Channel
 from streams.deliver.deliver_metrics import DeliverMetrics
 from streams.deliver.ends import Ends
@@ -54,8 +54,6 @@ _MOST_PAUSE_S: Final = 10.0
 
 #: The loop has not come round for this long: something holds it up, and the process is to be restarted, s.
 _STALLED_AFTER_S: Final = 60.0
-
-_ANSWERS: Final = (CareVerb.ACKNOWLEDGED, CareVerb.ACCEPTED, CareVerb.REJECTED)
 
 #: Alert, kind of step, channel, level: what is done once at a time.
 _Key = tuple[str, str, str, int]
@@ -120,7 +118,7 @@ class Deliverer:
             return
         await _until_done(self._book.catch_up)
         self._owned, self._has_joined = partitions, True
-        self._answered.update(each for each, case in self._cases() if case.last(*_ANSWERS) is not None)
+        self._answered.update(each for each, case in self._cases() if case.last(*ANSWERS) is not None)
         self._changes.tell(self._book.book.cases)
 
     async def run(self) -> None:
@@ -291,7 +289,7 @@ class Deliverer:
         return [(each, case) for each, case in self._book.book.cases.items() if self._is_ours(each)]
 
     def _note_answer(self, case: AlertCase) -> None:
-        answer = next((act for act in case.acts if act.verb in _ANSWERS), None)
+        answer = next((act for act in case.acts if act.verb in ANSWERS), None)
         if answer is not None and case.alert.alert_id not in self._answered:
             self._answered.add(case.alert.alert_id)
             self.metrics.answer.observe(max(0.0, (answer.acted_at - case.raised_at).total_seconds()))

@@ -12,7 +12,7 @@ from streams.api.pages.offers import offers
 from streams.api.pages.risk_bar import risk_bar_svg
 from streams.api.wording import KINDS, MARKS, STATES, age_words, moment
 from streams.change_text import RISK
-from streams.deliver.case import AlertCase, CaseBook
+from streams.deliver.case import ANSWERS, AlertCase, CaseBook
 from streams.deliver.life import LifeState
 from streams.deliver.routing import Routes
 
@@ -31,9 +31,6 @@ GROUPS: Final[tuple[tuple[str, str, tuple[LifeState, ...]], ...]] = (
     ("quiet", "Kept quiet", (LifeState.MUTED,)),
 )
 _ENDED: Final = frozenset({LifeState.ACCEPTED, LifeState.REJECTED, LifeState.CLOSED})
-
-#: An alert with one of these was read and judged by somebody.
-_ANSWERS: Final = (CareVerb.ACKNOWLEDGED, CareVerb.ACCEPTED, CareVerb.REJECTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +109,14 @@ def groups(cases: Iterable[AlertCase], look: Look, *, ended: bool = False) -> li
 
 def _is_listed(case: AlertCase, now: datetime) -> bool:
     """Whether it stands in the inbox: what ended unanswered does, for a while or until it is."""
-    if case.state is LifeState.CLOSED and case.last(*_ANSWERS) is not None:
+    if case.state is LifeState.CLOSED and case.last(*ANSWERS) is not None:
         return False
     return case.state not in (LifeState.CLOSED, LifeState.EXPIRED) or now - _ended_at(case) < ENDED_FOR
 
 
 def _ended_at(case: AlertCase) -> datetime:
     """When the last came of it: its end, its answer, or that it expired."""
-    last = case.last(*_ANSWERS, CareVerb.EXPIRED)
+    last = case.last(*ANSWERS, CareVerb.EXPIRED)
     return max(case.closed_at or case.raised_at, case.raised_at if last is None else last.acted_at)
 
 
@@ -169,14 +166,14 @@ def _state_detail(case: AlertCase, look: Look) -> tuple[str, bool]:
     """Say what stands behind the state, and whether it is trouble."""
     match case.state:
         case LifeState.ACKNOWLEDGED | LifeState.ACCEPTED | LifeState.REJECTED:
-            act = case.last(*_ANSWERS)
+            act = case.last(*ANSWERS)
             return ("" if act is None else f"by {act.actor}, {_ago(act.acted_at, look)}"), False
         case LifeState.MUTED:
             act = case.last(CareVerb.MUTED)
             until = "" if act is None or act.expires_at is None else moment(act.expires_at, look.zone)
             return (f"until {until} by {act.actor}" if act else ""), False
         case LifeState.EXPIRED | LifeState.CLOSED:
-            answer = case.last(*_ANSWERS)
+            answer = case.last(*ANSWERS)
             return (f"answered by {answer.actor}" if answer else "nobody answered"), answer is None
         case _:
             return _delivery(case, look)

@@ -3,11 +3,9 @@
 from typing import Final
 
 from schemas.audit import CareVerb
-from streams.deliver.case import AlertCase
+from streams.deliver.case import ANSWERS, AlertCase
 from streams.deliver.life import LifeEvent, is_allowed, next_state
 
-#: Whoever accepted or rejected has read it: no acknowledgement is asked for after.
-_ANSWERS: Final = (CareVerb.ACKNOWLEDGED, CareVerb.ACCEPTED, CareVerb.REJECTED)
 _DECISIONS: Final = (CareVerb.ACCEPTED, CareVerb.REJECTED)
 
 #: In the order in which they are shown.
@@ -32,7 +30,8 @@ def _makes_sense(case: AlertCase, verb: CareVerb) -> bool:
         return False
     match verb:
         case CareVerb.ACKNOWLEDGED:
-            return case.last(*_ANSWERS) is None
+            # Whoever accepted or rejected has read it: no acknowledgement is asked for after.
+            return case.last(*ANSWERS) is None
         case CareVerb.ACCEPTED | CareVerb.REJECTED:
             decision = case.last(*_DECISIONS)
             return decision is None or decision.verb is not verb
