@@ -67,6 +67,28 @@ QUIET = mute(CareScope.WARD, "W1", minutes(0), minutes(5))
             True,
         ),
         (5, (NURSE,), (sent(1, V.DELIVERY_FAILED),), "delivery failed: chat", True),
+        # It runs, or it would not have failed just now: the channel is the trouble.
+        (
+            5,
+            (NURSE, RADIO),
+            (sent(0.9, V.DELIVERY_FAILED, channel="radio"), sent(1)),
+            "chat, 4 min ago; not delivered to all it is for: radio fails",
+            True,
+        ),
+        (
+            20,
+            (NURSE, RADIO),
+            (sent(0.9, V.DELIVERY_FAILED, channel="radio"), sent(1)),
+            "chat, 19 min ago; not delivered to all it is for: is “diastole deliver” running?",
+            True,
+        ),
+        (
+            33,
+            (NURSE, RADIO),
+            (ESCALATED, sent(31, V.DELIVERY_FAILED, 1, "radio"), sent(32, V.DELIVERY_FAILED, 1)),
+            "to level 1, 3 min ago; not delivered: chat, radio fail",
+            True,
+        ),
         (30.5, (NURSE,), (sent(0), ESCALATED), "to level 1, 30 s ago", True),
         (
             32,
@@ -167,6 +189,14 @@ def test_it_is_listed_for_a_week_after_its_end() -> None:
     assert shown(last) == {}
     assert shown(last - timedelta(seconds=1), ended=True) == {"ended": 1}
     assert shown(last, ended=True) == {}
+
+
+@pytest.mark.parametrize("after", [timedelta(hours=1), ENDED_FOR, 8 * ENDED_FOR])
+def test_what_expired_without_an_answer_is_always_found_somewhere(after: timedelta) -> None:
+    now = minutes(1) + after
+    listed = shown(now, V.EXPIRED, is_closed=False)
+    assert listed == ({"expired": 1} if after < ENDED_FOR else {})
+    assert shown(now, V.EXPIRED, is_closed=False, ended=True) == {"ended": 1}
 
 
 def test_it_can_be_acknowledged_where_it_stands() -> None:

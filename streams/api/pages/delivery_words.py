@@ -5,7 +5,7 @@ from typing import Final
 
 from schemas.audit import CareVerb
 from streams.api.wording import age_words
-from streams.deliver.asked import asked_at, levels
+from streams.deliver.asked import asked_at, lacking, levels
 from streams.deliver.case import AlertCase, CaseBook
 from streams.deliver.plan import is_fresh, is_overdue, next_escalation
 from streams.deliver.routing import Routes
@@ -41,11 +41,26 @@ def silence_words(case: AlertCase, book: CaseBook, routes: Routes, now: datetime
     """Say what is due of an open alert and was not done in time; empty when nothing is."""
     if is_overdue(case, book, routes, now):
         to_all = " to all it is for" if _is_told(case) else ""
-        return f"not delivered{to_all}: {_IS_IT_RUNNING}"
+        return f"not delivered{to_all}: {_failing_words(case, book, routes, now) or _IS_IT_RUNNING}"
     due = next_escalation(case, book, routes, now)
     if due is not None and due + _GRACE <= now:
         return f"not escalated, due {age_words(now - due)} ago: {_IS_IT_RUNNING}"
     return ""
+
+
+def _failing_words(case: AlertCase, book: CaseBook, routes: Routes, now: datetime) -> str:
+    """Name the channels that failed so lately that the service runs; empty when none did."""
+    level = levels(case, book, now)[-1]
+    # A channel that fails is asked again after this at the latest.
+    since = now - timedelta(seconds=routes.retry.longest_s) - _GRACE
+    short = lacking(case, asked_at(case, book, routes, level, now), level.number)
+    channels = {channel for route in short for channel in (*route.channels, *route.second)}
+    failing = sorted(
+        channel
+        for channel in channels
+        if any(act.acted_at >= since for act in case.failures.get((channel, level.number), ()))
+    )
+    return f"{', '.join(failing)} fail{'s' if len(failing) == 1 else ''}" if failing else ""
 
 
 def _untold(case: AlertCase, book: CaseBook, routes: Routes, now: datetime) -> str:
