@@ -19,7 +19,7 @@ from streams.deliver.routing import Routes
 #: Loudest first.
 _ORDER: Final = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
 
-#: How long an ended alert is listed.
+#: How long an ended alert is listed; one that expired leaves the open ones then, and stays with the ended.
 ENDED_FOR: Final = timedelta(days=7)
 
 #: Which states stand under which heading, and what the heading says.
@@ -30,7 +30,7 @@ GROUPS: Final[tuple[tuple[str, str, tuple[LifeState, ...]], ...]] = (
     ("expired", "Expired without an answer", (LifeState.EXPIRED,)),
     ("quiet", "Kept quiet", (LifeState.MUTED,)),
 )
-_ENDED: Final = frozenset({LifeState.ACCEPTED, LifeState.REJECTED, LifeState.CLOSED})
+_ENDED: Final = frozenset({LifeState.ACCEPTED, LifeState.REJECTED, LifeState.CLOSED, LifeState.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +92,12 @@ def groups(cases: Iterable[AlertCase], look: Look, *, ended: bool = False) -> li
     Parameters
     ----------
     ended : bool
-        Show what has ended instead, the newest first.
+        Show what has ended instead, the newest first: in seven days, and all that expired unanswered.
     """
     known = list(cases)
     if ended:
-        recent = [case for case in known if case.state in _ENDED and look.now - _ended_at(case) < ENDED_FOR]
-        newest = sorted(recent, key=_ended_at, reverse=True)
+        found = [case for case in known if case.state in _ENDED and _is_kept(case, look.now)]
+        newest = sorted(found, key=_ended_at, reverse=True)
         return [Group(key="ended", title="Ended", rows=[row(case, look) for case in newest])]
     shown = []
     for key, title, states in GROUPS:
@@ -112,6 +112,11 @@ def _is_listed(case: AlertCase, now: datetime) -> bool:
     if case.state is LifeState.CLOSED and case.last(*ANSWERS) is not None:
         return False
     return case.state not in (LifeState.CLOSED, LifeState.EXPIRED) or now - _ended_at(case) < ENDED_FOR
+
+
+def _is_kept(case: AlertCase, now: datetime) -> bool:
+    """Whether what has ended is still listed: as long as it is known where it expired unanswered."""
+    return case.state is LifeState.EXPIRED or now - _ended_at(case) < ENDED_FOR
 
 
 def _ended_at(case: AlertCase) -> datetime:
