@@ -4,17 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient
 
 from ops.chaos.sampling import Process, look_at
 from ops.chaos.starting import PARTITIONS, SESSION_TIMEOUT_S
 from ops.services import RunningBroker, start_broker, start_redis
 from ops.services.ports import free_port
 from ops.services.process import Server
-from ops.topics import apply_topics
+from ops.topics import apply_topics, create_topics, topic_specs
 from ops.worker_processes import WORKER_ENVIRONMENT, own_command
+from streams.access import client_options
 from streams.topology import ALL_ROUTES, SILENT_ROUTE
 
 #: Stages that run; a bundle on trial would be infer once more.
@@ -85,7 +88,7 @@ async def running_site(
         stack.callback(broker.stop)
         redis = await asyncio.to_thread(start_redis, home)
         stack.callback(redis.stop)
-        await apply_topics(broker.bootstrap, partitions=PARTITIONS)
+        await _make_topics(broker.bootstrap)
         if before is not None:
             await before(broker.bootstrap)
         environment = {
@@ -103,6 +106,27 @@ async def running_site(
         await _start(site)
         site.lives = {name: server.pid for name, server in site.parts.items()}
         yield site
+
+
+async def _make_topics(bootstrap: str) -> None:
+    """Make the site's topics, but let them forget nothing.
+
+    Kafka counts the age of a record from the time its publisher wrote into it, and deletes what is older than
+    the retention within minutes, read or not: of a message dated to 1970 nobody could tell how it ended.
+    """
+    specs = topic_specs(PARTITIONS)
+    kept = [
+        replace(spec, configuration={**spec.configuration, "retention.ms": "-1"})
+        for spec in specs
+        if "retention.ms" in spec.configuration
+    ]
+    admin = AIOKafkaAdminClient(**client_options(bootstrap))
+    try:
+        await admin.start()
+        await create_topics(admin, kept)
+    finally:
+        await admin.close()
+    await apply_topics(bootstrap, partitions=PARTITIONS)
 
 
 def _part(name: str, home: Path, environment: Mapping[str, str], api_port: int) -> Server:
