@@ -45,15 +45,18 @@ class MuteDesk:
     async def mute(self, caller: Caller, about: MuteKey, until: datetime, text: str, key: str) -> None:
         """Keep a subject quiet; returns once Kafka has it. With the same key it is the same act.
 
+        A patient may be named by any identifier; the quiet is that of the one in use, which alerts carry.
+
         Raises
         ------
         ProblemError
             403 or 404 when it is not the caller's, 422 when something is missing or out of bounds.
         RetriableError
-            When Kafka did not take it; the same may be tried again.
+            When Kafka did not take it, or Redis does not say which identifier is in use; the same may be
+            tried again.
         """
         await self._require_theirs(caller, about)
-        scope, subject, site_id = about
+        scope, subject, site_id = await self._in_use(about)
 
         def made() -> CareAction:
             by, now = self._by(caller), self.services.now()
@@ -62,7 +65,7 @@ class MuteDesk:
         await self.services.book.append(refusing(made))
 
     async def unmute(self, caller: Caller, about: MuteKey, key: str) -> None:
-        """End a quiet, likewise.
+        """End a quiet, likewise; one from before a merge is ended under the name it was asked for.
 
         Raises
         ------
@@ -72,6 +75,8 @@ class MuteDesk:
             Likewise.
         """
         await self._require_theirs(caller, about)
+        if about not in self.services.book.book.mutes:
+            about = await self._in_use(about)
         scope, subject, site_id = about
         if about not in self.services.book.book.mutes:
             raise ProblemError(409, "NOT_MUTED", "this is not kept quiet; see GET /v1/mutes for what is")
@@ -89,6 +94,12 @@ class MuteDesk:
         except ProblemError:
             return False
         return True
+
+    async def _in_use(self, about: MuteKey) -> MuteKey:
+        scope, subject, site_id = about
+        if scope is not CareScope.PATIENT:
+            return about
+        return scope, (await self.services.history.identifiers(subject))[0], site_id
 
     def _by(self, caller: Caller) -> By:
         return By(actor=caller.name, origin=self.origin)

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from alert_cases import alert, closed
-from care_api import ALERT, ELSEWHERE, PATIENT, Hospital, hospital
+from care_api import ALERT, ELSEWHERE, OLD_NAME, PATIENT, Hospital, hospital
 
 from schemas.audit import CareScope, CareVerb
 
@@ -184,6 +184,29 @@ async def test_quiet_shows_on_alerts_is_seen_by_its_own_and_can_be_ended(place: 
         assert (ended.status_code, ended.json()["mutes"]) == (200, [])
         assert (await client.delete("/v1/mutes", params=which)).status_code == 409
         assert (await client.get(PATH)).json()["is_muted"] is False
+
+
+async def test_a_patient_is_kept_quiet_by_any_identifier_under_the_one_in_use(place: Hospital) -> None:
+    place.store.names[OLD_NAME] = (PATIENT, OLD_NAME)
+    assert await mute(place, "PATIENT", OLD_NAME, "clinician") == 200
+    async with place.client("clinician") as client:
+        (seen,) = (await client.get("/v1/mutes")).json()["mutes"]
+        assert seen["subject"] == PATIENT
+        assert (await client.get(PATH)).json()["is_muted"] is True
+        place.clock.tick()
+        ended = await client.delete("/v1/mutes", params={"scope": "PATIENT", "subject": OLD_NAME})
+        assert (ended.status_code, ended.json()["mutes"]) == (200, [])
+        assert (await client.get(PATH)).json()["is_muted"] is False
+
+
+async def test_what_was_kept_quiet_before_a_merge_is_ended_as_it_was_asked_for(place: Hospital) -> None:
+    place.store.names.pop(OLD_NAME, None)
+    assert await mute(place, "PATIENT", OLD_NAME, "clinician") == 200
+    place.store.names[OLD_NAME] = (PATIENT, OLD_NAME)
+    place.clock.tick()
+    async with place.client("clinician") as client:
+        ended = await client.delete("/v1/mutes", params={"scope": "PATIENT", "subject": OLD_NAME})
+    assert (ended.status_code, ended.json()["mutes"]) == (200, [])
 
 
 async def test_whoever_reads_what_is_quiet_is_noted_as_looking_at_its_patients(place: Hospital) -> None:
