@@ -30,6 +30,11 @@ _ADVICE: Final = {
         "Its samples cannot be conditioned; the message says why. Look at the cart or converter it came "
         "from. A replay ends here again, unless a newer release takes it."
     ),
+    "STATE_DAMAGED": (
+        "What the alert stage remembers of this patient cannot be read. Write a record without a value under "
+        "the patient's key to ecg.alert-state.v1 and restart the alert workers: the patient then counts as "
+        f"never scored, {_REPLAY}."
+    ),
     "MEMORY": (
         f"It did not fit into memory even alone. Give the worker more memory, or device memory, {_REPLAY}."
     ),
