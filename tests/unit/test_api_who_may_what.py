@@ -20,6 +20,7 @@ from streams.api.event_log import ChangeKind
 from streams.api.events import stream
 from streams.api.rules import RULES, Rule, Subject
 from streams.api.tokens import Role
+from streams.deliver.asked import Level
 from streams.deliver.undelivered import undelivered_alarm
 
 #: What stands for the parameters of a path.
@@ -170,7 +171,9 @@ def busy(folder: Path) -> Hospital:
         act = mute(scope, subject, NOW - timedelta(minutes=1), until, site_id=site_id)
         place.book.book.take_act(act)
     for each in (ALERT, MOVED):
-        place.book.open_alarms.append(undelivered_alarm(place.book.book.cases[each.alert_id], Priority.HIGH))
+        case = place.book.book.cases[each.alert_id]
+        level = Level(number=0, start=case.raised_at)
+        place.book.open_alarms.append(undelivered_alarm(case, Priority.HIGH, level))
     return place
 
 
@@ -222,7 +225,7 @@ async def streamed(place: Hospital, holder: str) -> str:
         place.changes.note(ChangeKind.ALERT, each.alert_id)
         for kind in (ChangeKind.ALARM, ChangeKind.ALARM_ENDED):
             case = place.book.book.cases[each.alert_id]
-            alarm = undelivered_alarm(case, Priority.HIGH)
+            alarm = undelivered_alarm(case, Priority.HIGH, Level(number=0, start=case.raised_at))
             place.changes.note(kind, alarm.alarm_id, each.alert_id)
     place.changes.note(ChangeKind.ALARM, alarm_of().alarm_id)
     said = ""
