@@ -169,7 +169,8 @@ class FakeLooks:
     def at_alert(self, actor: str, alert_id: str) -> None:
         self.alerts.append((actor, alert_id))
 
-    def at_wards(self, actor: str, ward_ids: Iterable[str]) -> None:
+    def at_list(self, actor: str, patient_ids: Iterable[str], ward_ids: Iterable[str]) -> None:
+        self.patients += [(actor, patient_id) for patient_id in sorted(set(patient_ids))]
         self.wards += [(actor, ward_id) for ward_id in sorted(set(ward_ids))]
 
 

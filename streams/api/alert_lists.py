@@ -72,7 +72,11 @@ def alert_routes(services: Services) -> APIRouter:
             and (until is None or case.raised_at < until)
         ]
         shown, (n_judged, rejected) = found[offset : offset + limit], rejected_share(found)
-        services.looks.at_wards(caller.name, [case.alert.ward_id for case in shown])
+        services.looks.at_list(
+            caller.name,
+            [case.alert.patient_id for case in shown],
+            {name for case in shown for name in wards_of(case, lying)},
+        )
         return AlertsView(
             as_of=services.now(),
             is_current=services.book.is_current,
@@ -89,6 +93,7 @@ def alert_routes(services: Services) -> APIRouter:
     async def alert(alert_id: AlertId, caller: Asking) -> AlertView:
         case = case_of(services, alert_id)
         services.looks.at_alert(caller.name, alert_id)
+        services.looks.at_patient(caller.name, case.alert.patient_id)
         return alert_view(case, services)
 
     return router

@@ -11,7 +11,8 @@
     the process ends       told to: five seconds to write what waits, the rest is counted. Killed while Kafka
                            is away: what waits is lost and nothing counts it
 
-The same look within a minute is noted once: pages look again and again.
+The same look within a minute is noted once: pages look again and again. Of a patient in a list, within an
+hour: an open inbox renews itself all day, and would note each of its patients 1440 times.
 """
 
 import asyncio
@@ -36,11 +37,12 @@ ORIGIN: Final = "api"
 #: Stands for the ward of those of whom none is known.
 NO_WARD: Final = "no ward named"
 
-#: Looks that may wait: 1 kB each, and an hour of a busy day without Kafka.
-MAX_WAITING: Final = 10_000
+#: Looks that may wait, 1 kB each: an hour of a busy day without Kafka, in which 50 tokens see 500 patients
+#: each in their lists, and as many looks more.
+MAX_WAITING: Final = 50_000
 
-#: What is remembered to note a look once a minute.
-_MAX_REMEMBERED: Final = 10_000
+#: What is remembered to note a look once: as many, 100 bytes each.
+_MAX_REMEMBERED: Final = 50_000
 
 _PAUSE_S: Final = 2.0
 
@@ -48,8 +50,8 @@ _PAUSE_S: Final = 2.0
 #: that must be seen within two may be held up.
 PATIENCE_S: Final = 1.0
 
-#: Notes written at once: one round trip for all that were made meanwhile.
-_MAX_AT_ONCE: Final = 100
+#: Notes written at once, which the producer sends together: the longest list has so many rows.
+_MAX_AT_ONCE: Final = 500
 
 Append = Callable[[CareAction], Awaitable[None]]
 
@@ -89,16 +91,16 @@ class LookAudit:
 
     def at_patient(self, actor: str, patient_id: str) -> None:
         """Note a look at a patient; never waits and never fails."""
-        self._note(
-            actor, subject_id(scope=CareScope.PATIENT, subject=patient_id), CareScope.PATIENT, patient_id
-        )
+        self._note(actor, _patient(patient_id), CareScope.PATIENT, patient_id)
 
     def at_alert(self, actor: str, alert_id: str) -> None:
         """Note a look at an alert, likewise."""
         self._note(actor, alert_id, CareScope.ALERT, "")
 
-    def at_wards(self, actor: str, ward_ids: Iterable[str]) -> None:
-        """Note a look at lists of wards' patients or alerts, likewise; each ward once."""
+    def at_list(self, actor: str, patient_ids: Iterable[str], ward_ids: Iterable[str]) -> None:
+        """Note a look at a list of these wards, likewise, and once an hour at each patient it shows."""
+        for patient_id in dict.fromkeys(patient_ids):
+            self._note(actor, _patient(patient_id), CareScope.PATIENT, patient_id, is_row=True)
         for ward_id in {ward_id or NO_WARD for ward_id in ward_ids}:
             about = subject_id(scope=CareScope.WARD, subject=ward_id)
             self._note(actor, about, CareScope.WARD, ward_id)
@@ -166,12 +168,13 @@ class LookAudit:
         rung, self._moved = self._moved, asyncio.Event()
         rung.set()
 
-    def _note(self, actor: str, alert_id: str, scope: CareScope, subject: str) -> None:
+    def _note(
+        self, actor: str, alert_id: str, scope: CareScope, subject: str, *, is_row: bool = False
+    ) -> None:
         acted_at = self._now()
+        at = f"list {_hour_of(acted_at)}" if is_row else _minute_of(acted_at)
         act = CareAction(
-            action_id=action_id(
-                verb=CareVerb.VIEWED, alert_id=alert_id, actor=actor, at=_minute_of(acted_at)
-            ),
+            action_id=action_id(verb=CareVerb.VIEWED, alert_id=alert_id, actor=actor, at=at),
             alert_id=alert_id,
             verb=CareVerb.VIEWED,
             actor=actor,
@@ -205,3 +208,11 @@ class LookAudit:
 
 def _minute_of(moment: datetime) -> str:
     return moment.replace(second=0, microsecond=0).isoformat()
+
+
+def _hour_of(moment: datetime) -> str:
+    return moment.replace(minute=0, second=0, microsecond=0).isoformat()
+
+
+def _patient(patient_id: str) -> str:
+    return subject_id(scope=CareScope.PATIENT, subject=patient_id)

@@ -151,7 +151,7 @@ async def _told(services: Services, changes: EventLog, caller: Caller, change: C
     case = services.book.book.cases.get(change.changed_id)
     if case is None or not await services.sees(caller.token, case):
         return ""
-    services.looks.at_wards(caller.name, [case.alert.ward_id])
+    services.looks.at_list(caller.name, [case.alert.patient_id], [case.alert.ward_id])
     return _event("alert", alert_row(case, services).model_dump_json(), name)
 
 

@@ -124,7 +124,7 @@ def ward_routes(services: Services) -> APIRouter:
         offset: PageOffset = 0,
     ) -> WorklistView:
         total, rows = await services.worklist(caller.token, ward_id, order, limit, offset)
-        services.looks.at_wards(caller.name, [ward_id])
+        services.looks.at_list(caller.name, [row.patient_id for row in rows], [ward_id])
         return WorklistView(
             ward_id=ward_id,
             order=order,

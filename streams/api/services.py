@@ -84,8 +84,8 @@ class Looks(Protocol):
     def at_alert(self, actor: str, alert_id: str) -> None:
         """Note a look at an alert, likewise."""
 
-    def at_wards(self, actor: str, ward_ids: Iterable[str]) -> None:
-        """Note a look at lists of wards' patients or alerts, likewise."""
+    def at_list(self, actor: str, patient_ids: Iterable[str], ward_ids: Iterable[str]) -> None:
+        """Note a look at a list of these wards, and at each patient it shows, likewise."""
 
     async def written(self) -> None:
         """Return when the audit has what was noted so far; soon as well when it cannot take it now."""

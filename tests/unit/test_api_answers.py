@@ -163,7 +163,7 @@ async def test_each_look_is_noted_with_who_looked(place: Hospital) -> None:
         async with place.client("viewer") as client:
             assert (await client.get(path)).status_code == 200
     await get(place, f"/v1/alerts/{ALERT.alert_id}")
-    assert place.looks.patients == [("viewer", PATIENT)] * 3
+    assert place.looks.patients == [("viewer", PATIENT)] * 4
     assert place.looks.alerts == [("viewer", ALERT.alert_id)]
     await get(place, "/v1/alerts")
     await get(place, "/v1/wards/W2/worklist", "clinician")

@@ -42,13 +42,19 @@ def inbox_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> Non
         shown = [case for case in cases if not ward or ward in wards_of(case, lying)]
         named = {each for case in cases for each in wards_of(case, lying)}
         alarms = await services.alarms(caller.token)
-        services.looks.at_wards(caller.name, {case.alert.ward_id for case in shown})
+        listed = groups(shown, look, ended=show == "ended")
+        rows = [row for group in listed for row in group.rows]
+        services.looks.at_list(
+            caller.name,
+            [row.patient_id for row in rows],
+            {name for row in rows for name in (row.ward_id, row.ward_now)},
+        )
         return renderer.page(
             request,
             "inbox.html",
             now=look.now,
             caller=caller,
-            groups=groups(shown, look, ended=show == "ended"),
+            groups=listed,
             counts=_counts(groups(shown, look)),
             wards=sorted((named | {ward}) - {""}),
             ward=ward,
@@ -62,8 +68,9 @@ def inbox_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> Non
         request: Request, caller: Asking, alert_id: str, done: Annotated[str, Query(max_length=32)] = ""
     ) -> Response:
         case = case_of(parts.services, alert_id)
-        parts.services.looks.at_alert(caller.name, alert_id)
         asked = case.alert.patient_id
+        parts.services.looks.at_alert(caller.name, alert_id)
+        parts.services.looks.at_patient(caller.name, asked)
         patient = await parts.services.patient_now(asked)
         look = parts.look(caller, {asked: patient.ward_id} if patient else {})
         points = await _history(parts, asked)

@@ -63,7 +63,7 @@ def patient_routes(parts: PageParts, renderer: Renderer, router: APIRouter) -> N
         services, look = parts.services, parts.look(caller)
         offset = (page - 1) * PAGE_SIZE
         total, seen = await services.worklist(caller.token, ward_id, order, PAGE_SIZE, offset)
-        services.looks.at_wards(caller.name, [ward_id])
+        services.looks.at_list(caller.name, [each.patient_id for each in seen], [ward_id])
         return renderer.page(
             request,
             "ward.html",
