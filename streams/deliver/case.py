@@ -13,7 +13,7 @@ from typing import Final
 
 from schemas.alert import AlertClosed, AlertRaised
 from schemas.audit import CareAction, CareScope, CareVerb
-from streams.deliver.life import OPEN, UNANSWERED, LifeEvent, LifeState, is_allowed, next_state
+from streams.deliver.life import OPEN, OVER, UNANSWERED, LifeEvent, LifeState, is_allowed, next_state
 from streams.deliver.mutes import Mute, MuteFold, MuteKey, earlier, moment
 
 __all__ = ["ANSWERS", "AlertCase", "CaseBook", "Mute"]
@@ -47,12 +47,15 @@ class AlertCase:
     @cached_property
     def state(self) -> LifeState:
         """Where it stands, whatever the time; a mute that has run out is ended by an act of its own."""
-        state = LifeState.RAISED
-        for event in self._events():
-            # Acts are checked before they are written; of two written at once the later may make no sense.
-            if is_allowed(state, event):
-                state = next_state(state, event)
-        return state
+        return self._states()[-1][0]
+
+    @cached_property
+    def over_at(self) -> datetime | None:
+        """When it came to ask for nothing more: closed, judged or expired; UTC, None while it asks."""
+        since: datetime | None = None
+        for state, at in self._states():
+            since = None if state not in OVER else since or at
+        return since
 
     @property
     def is_open(self) -> bool:
@@ -106,13 +109,21 @@ class AlertCase:
             return self
         return replace(self, closed=closed, closed_at=at)
 
-    def _events(self) -> Iterable[LifeEvent]:
+    def _states(self) -> list[tuple[LifeState, datetime]]:
+        states = [(LifeState.RAISED, self.raised_at)]
+        for event, at in self._events():
+            # Acts are checked before they are written; of two written at once the later may make no sense.
+            if is_allowed(states[-1][0], event):
+                states.append((next_state(states[-1][0], event), at))
+        return states
+
+    def _events(self) -> Iterable[tuple[LifeEvent, datetime]]:
         timed = [
             (act.acted_at, act.action_id, LifeEvent(act.verb.value)) for act in self.acts if _is_event(act)
         ]
         if self.closed_at is not None:
             timed.append((self.closed_at, "", LifeEvent.CLOSE))
-        return [event for _, _, event in sorted(timed)]
+        return [(event, at) for at, _, event in sorted(timed)]
 
 
 def _tells_of_the_same(known: CareAction, act: CareAction) -> bool:

@@ -1,5 +1,6 @@
 """Telling channels that an alert is over, so that a flag or a lamp does not stay on.
 
+It is over when it is closed, judged or expired, whichever comes first.
 Each channel is told once, for the highest level it was handed: an alert is one thing to it, however often it
 was brought up there. One that did not answer may have taken it all the same, and is told too. Noted as
 DELIVERED over ``<channel>/end``, for nobody: what was noted is not told again. What cannot be told within a
@@ -25,7 +26,7 @@ log = structlog.get_logger()
 
 _END: Final = "/end"
 
-#: So long after the alert was closed it is still told.
+#: So long after the alert was over it is still told.
 TOLD_WITHIN: Final = timedelta(hours=24)
 
 #: Alert, channel and level of the notice that is over.
@@ -46,8 +47,8 @@ class Ends:
 
     def due(self, case: AlertCase, now: datetime) -> list[tuple[str, int]]:
         """Return the channels that are to be told now, each with the highest level it was handed."""
-        alert_id, over = case.alert.alert_id, case.closed_at is not None
-        if not over or (case.closed_at or now) + TOLD_WITHIN < now:
+        alert_id, over_at = case.alert.alert_id, case.over_at
+        if over_at is None or over_at + TOLD_WITHIN < now:
             self._forget(alert_id)
             return []
         return [

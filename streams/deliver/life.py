@@ -61,6 +61,9 @@ OPEN: Final = frozenset({LifeState.RAISED, LifeState.DELIVERED, LifeState.ESCALA
 #: States in which an alert still asks for something: open, or kept quiet for a while.
 UNANSWERED: Final = OPEN | {LifeState.MUTED}
 
+#: States in which nobody is asked to look any more; who only acknowledged still looks after it.
+OVER: Final = frozenset({LifeState.ACCEPTED, LifeState.REJECTED, LifeState.EXPIRED, LifeState.CLOSED})
+
 _S, _E = LifeState, LifeEvent
 
 #: Answers and ends, the same from every open state.

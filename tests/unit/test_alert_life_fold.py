@@ -171,3 +171,22 @@ def test_what_is_forgotten_is_gone_from_every_index_and_an_open_case_stays():
     assert book.forget(minutes(5), max_cases=1) == 2
     assert [case.alert.alert_id for case in book.cases_of("P-1")] == [still_open.alert_id]
     assert not book.mutes_over(still_open)
+
+
+def test_an_alert_is_over_once_closed_judged_or_expired_and_not_while_somebody_looks_after_it():
+    raised = ALERTS[0]
+    book = book_of(raised)
+
+    def over_at():
+        return book.cases[raised.alert_id].over_at
+
+    assert over_at() is None
+    book.take_act(act(raised, CareVerb.EXPIRED, minutes(1)))
+    assert over_at() == minutes(1)
+    book.take_act(act(raised, CareVerb.ACKNOWLEDGED, minutes(2)))
+    book.take_act(act(raised, CareVerb.EXPIRED, minutes(3)))
+    assert over_at() is None
+    book.take_act(act(raised, CareVerb.REJECTED, minutes(4)))
+    book.take_act(act(raised, CareVerb.ACCEPTED, minutes(5)))
+    book.take_alert(closed(raised), minutes(6))
+    assert over_at() == minutes(4)

@@ -339,6 +339,43 @@ async def test_the_end_of_an_alert_is_told_once_to_whom_it_was_told() -> None:
     assert len(world.taken) == 1
 
 
+@pytest.mark.parametrize("verb", [CareVerb.ACCEPTED, CareVerb.REJECTED])
+async def test_the_end_is_told_once_when_it_is_judged_not_when_somebody_looks_after_it(
+    verb: CareVerb,
+) -> None:
+    world = World()
+    async with running(world, routes_of("pager")) as process:
+        alert_id = world.raise_alert()
+        await until(lambda: bool(world.acts(CareVerb.DELIVERED)))
+        world.act(alert_id)
+        world.pass_time(MINUTE)
+        await settled()
+        assert world.ends == []
+        world.act(alert_id, verb)
+        await until(lambda: len(world.acts(CareVerb.DELIVERED)) == 2)
+        world.write(ECG_ALERT, closed_of(process.book.book.cases[alert_id].alert))
+        world.pass_time(MINUTE)
+        await settled()
+    assert world.ends == [("pager", f"{alert_id}:pager:0")]
+
+
+async def test_the_end_is_told_when_an_alert_expires_that_nobody_answered() -> None:
+    world = World()
+    async with running(world, routes_of("pager")):
+        alert_id = world.raise_alert()
+        await until(lambda: bool(world.acts(CareVerb.DELIVERED)))
+        world.pass_time(10 * MINUTE)
+        await until(lambda: len(world.acts(CareVerb.DELIVERED)) == 2)
+        world.pass_time(timedelta(hours=24))
+        await until(lambda: len(world.acts(CareVerb.DELIVERED)) == 4)
+        assert world.acts(CareVerb.EXPIRED)
+        world.act(alert_id, CareVerb.ACKNOWLEDGED)
+        world.act(alert_id, CareVerb.ACCEPTED)
+        world.pass_time(MINUTE)
+        await settled()
+    assert sorted(world.ends) == [("pager", f"{alert_id}:pager:0"), ("senior", f"{alert_id}:senior:1")]
+
+
 async def test_the_end_is_told_to_who_may_have_taken_the_notice_and_not_to_who_refused_it() -> None:
     failures = {"pager": ChannelRetryError("no answer in time"), "mail": ChannelRefusedError("no")}
     world = World(answers={name: lambda notice, why=why: why for name, why in failures.items()})

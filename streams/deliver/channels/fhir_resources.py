@@ -65,11 +65,11 @@ def over(notice: Notice, patient_system: str = "") -> Bundle:
 
 
 def flag_of(notice: Notice, patient_system: str = "") -> Flag:
-    """Make the flag: active from the raise until the alert is closed."""
+    """Make the flag: active from the raise until the alert is over."""
     case, alert = notice.case, notice.alert
     period = {"start": case.raised_at}
-    if case.closed_at is not None:
-        period["end"] = case.closed_at
+    if case.over_at is not None:
+        period["end"] = case.over_at
     category = _coded("http://terminology.hl7.org/CodeSystem/flag-category", "clinical", "Clinical")
     return Flag.model_validate(
         {

@@ -10,6 +10,7 @@ from typing import Final
 
 from schemas.alert import AlertRaised, Priority
 from streams.deliver.case import AlertCase
+from streams.deliver.life import LifeState
 
 #: Longest subject, characters: one line of a phone's lock screen, and far below a mail header's 998.
 MAX_SUBJECT_CHARS: Final = 150
@@ -18,6 +19,14 @@ MAX_SUBJECT_CHARS: Final = 150
 _MAX_LINE_CHARS: Final = 2000
 
 _URGENCY: Final = {Priority.HIGH: "Urgent", Priority.MEDIUM: "Soon", Priority.LOW: "For information"}
+
+#: Why nobody is asked to look any more.
+_OVER_WORDS: Final = {
+    LifeState.CLOSED: "The patient is no longer in the high-risk phenotype.",
+    LifeState.ACCEPTED: "Somebody answered: it was right to tell.",
+    LifeState.REJECTED: "Somebody answered: it was not right to tell.",
+    LifeState.EXPIRED: "Nobody answered in time.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,8 +61,8 @@ class Notice:
 
     @property
     def is_over(self) -> bool:
-        """Whether the patient has moved out of HIGH meanwhile."""
-        return self.case.closed is not None
+        """Whether nobody is asked to look any more: closed, judged or expired."""
+        return self.case.over_at is not None
 
 
 def subject_of(notice: Notice) -> str:
@@ -82,8 +91,10 @@ def text_of(notice: Notice, *, with_patient: bool) -> str:
         f"Motion (synthetic, from the ECG): {motion_text(alert)}",
         f"Signal quality: {quality_text(alert)}",
         f"ECG recorded: {utc_text(alert.acquired_at)}; alert raised: {utc_text(notice.case.raised_at)}",
-        f"Nobody has answered yet; step {notice.level} of the ladder." if notice.level else "",
-        "The patient is no longer in the high-risk phenotype." if notice.is_over else "",
+        f"Nobody has answered yet; step {notice.level} of the ladder."
+        if notice.level and not notice.is_over
+        else "",
+        _OVER_WORDS.get(notice.case.state, ""),
         not_for_text(alert),
         f"Model {one_line(alert.bundle_version)}, policy {one_line(alert.policy_version)}",
         f"See and answer: {notice.link}" if notice.link else "",
