@@ -6,14 +6,14 @@ The same for the API and the page: a mute silences alerts that others wait for, 
 from dataclasses import dataclass
 from datetime import datetime
 
-from schemas.audit import CareAction, CareScope
+from schemas.audit import CareAction, CareScope, CareVerb
 from streams.api.auth import Places
 from streams.api.doors import Caller
 from streams.api.problems import not_found, refusing
 from streams.api.rules import Subject
 from streams.api.services import Services
 from streams.api.tokens import Role
-from streams.deliver.acts import By, mute_subject, unmute_subject
+from streams.deliver.acts import By, mute_subject, subject_act_id, unmute_subject
 from streams.deliver.mutes import Mute, MuteKey
 from streams.feeds.http.problems import ProblemError
 
@@ -56,7 +56,9 @@ class MuteDesk:
             tried again.
         """
         await self._require_theirs(caller, about)
-        scope, subject, site_id = await self._in_use(about)
+        scope, subject, site_id = about = await self._in_use(about)
+        if self._is_done(CareVerb.MUTED, about, caller, key):
+            return
 
         def made() -> CareAction:
             by, now = self._by(caller), self.services.now()
@@ -67,6 +69,8 @@ class MuteDesk:
     async def unmute(self, caller: Caller, about: MuteKey, key: str) -> None:
         """End a quiet, likewise; one from before a merge is ended under the name it was asked for.
 
+        Sent again with its key it ends nothing that was asked for since.
+
         Raises
         ------
         ProblemError
@@ -75,8 +79,12 @@ class MuteDesk:
             Likewise.
         """
         await self._require_theirs(caller, about)
+        if self._is_done(CareVerb.UNMUTED, about, caller, key):
+            return
         if about not in self.services.book.book.mutes:
             about = await self._in_use(about)
+        if self._is_done(CareVerb.UNMUTED, about, caller, key):
+            return
         scope, subject, site_id = about
         if about not in self.services.book.book.mutes:
             raise ProblemError(409, "NOT_MUTED", "this is not kept quiet; see GET /v1/mutes for what is")
@@ -100,6 +108,11 @@ class MuteDesk:
         if scope is not CareScope.PATIENT:
             return about
         return scope, (await self.services.history.identifiers(subject))[0], site_id
+
+    def _is_done(self, verb: CareVerb, about: MuteKey, caller: Caller, key: str) -> bool:
+        """Whether this very request was carried out before: its answer was lost, or a form was sent twice."""
+        by = self._by(caller)
+        return bool(key) and self.services.book.book.knows_act_on(about, subject_act_id(verb, about, by, key))
 
     def _by(self, caller: Caller) -> By:
         return By(actor=caller.name, origin=self.origin)

@@ -24,6 +24,7 @@ from streams.deliver.act_rules import (
 )
 from streams.deliver.case import AlertCase
 from streams.deliver.life import LifeEvent, LifeState, is_allowed
+from streams.deliver.mutes import MuteKey
 
 __all__ = [
     "MAX_MUTE",
@@ -40,6 +41,7 @@ __all__ = [
     "reason_of",
     "record_outcome",
     "reject",
+    "subject_act_id",
     "unmute",
     "unmute_subject",
     "view",
@@ -226,6 +228,12 @@ def unmute_subject(
     return _on_subject(
         CareVerb.UNMUTED, scope, subject, by, now, key, reason=free_text(text), site_id=site_id
     )
+
+
+def subject_act_id(verb: CareVerb, about: MuteKey, by: By, key: str) -> str:
+    """Return the id that an act on a patient, ward or site has by its key; of no key, of no act."""
+    scope, subject, site_id = about
+    return _id(verb, subject_id(scope=scope.value, subject=subject, site_id=site_id), by, key)
 
 
 def view_subject(scope: CareScope, subject: str, by: By, now: datetime, *, key: str = "") -> CareAction:

@@ -217,6 +217,10 @@ class CaseBook:
         covering = [mute for mute in self.mutes_over(alert) if mute.covers(alert, now)]
         return max(covering, key=lambda mute: (mute.until, mute.key), default=None)
 
+    def knows_act_on(self, about: MuteKey, action_id: str) -> bool:
+        """Whether a patient, ward or site was muted or unmuted by this very act."""
+        return self._mutes.knows(about, action_id)
+
     def mutes_over(self, alert: AlertRaised) -> tuple[Mute, ...]:
         """Return all mutes there were of the alert's patient, ward and site, each as long as it held."""
         return self._mutes.over(alert)

@@ -82,6 +82,10 @@ class MuteFold:
             if act.verb is CareVerb.MUTED and act.expires_at is not None
         }
 
+    def knows(self, about: MuteKey, action_id: str) -> bool:
+        """Whether this very act on a subject was folded."""
+        return action_id in self._acts.get(about, {})
+
     def forget(self, before: datetime) -> None:
         """Drop subjects of which nothing was said, and nothing held, since a time."""
         for key in list(self._acts):

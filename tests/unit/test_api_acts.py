@@ -1,5 +1,6 @@
 """Acts over the API: once for each key, refused in words, and quiet only for what is the caller's."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,38 @@ async def test_the_same_key_is_the_same_act_also_when_the_alert_moved_on(place: 
     assert (first.status_code, again.status_code) == (200, 200)
     assert again.json()["state"] == "ACKNOWLEDGED"
     assert len({act.action_id for act in place.book.appended}) == 2
+
+
+async def test_the_end_of_a_quiet_sent_again_is_the_same_act(place: Hospital) -> None:
+    which = {"scope": "WARD", "subject": "W1"}
+    assert await mute(place, "WARD", "W1", "clinician") == 200
+
+    async def end(key: str, holder: str = "clinician") -> int:
+        place.clock.tick()
+        async with place.client(holder) as client:
+            got = await client.delete(
+                "/v1/mutes", params=which, headers={"Idempotency-Key": key} if key else {}
+            )
+        return got.status_code
+
+    assert [await end("k1"), await end("k1"), await end("k2"), await end("")] == [200, 200, 409, 409]
+    assert await end("k1", "w1-clinician") == 409  # somebody else's key
+    assert [act.verb for act in place.book.appended] == [CareVerb.MUTED, CareVerb.UNMUTED]
+    # Muted anew meanwhile: what came late ends nothing of that.
+    assert await mute(place, "WARD", "W1", "clinician") == 200
+    assert await end("k1") == 200
+    assert len(place.book.book.mutes) == 1
+    assert await end("k3") == 200
+    assert len(place.book.book.mutes) == 0
+
+
+async def test_quiet_asked_for_again_is_the_same_act_also_when_its_time_is_over(place: Hospital) -> None:
+    about = {"scope": "WARD", "subject": "W1", "until": UNTIL, "text": "works"}
+    assert (await post(place, "/v1/mutes", key="k1", **about)).status_code == 200
+    place.clock.now += timedelta(days=3)
+    assert (await post(place, "/v1/mutes", key="k1", **about)).status_code == 200
+    assert len(place.book.appended) == 1
+    assert (await post(place, "/v1/mutes", key="k2", **about)).status_code == 422
 
 
 async def test_what_the_life_of_an_alert_does_not_allow_is_a_conflict(place: Hospital) -> None:
