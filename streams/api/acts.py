@@ -15,7 +15,7 @@ from streams.api.alert_lists import AlertId, case_of
 from streams.api.alert_views import AlertView, MuteView, alert_view, mute_view
 from streams.api.auth import Places, caller_of
 from streams.api.doors import Caller
-from streams.api.muting import MuteDesk
+from streams.api.muting import MuteDesk, require_why
 from streams.api.problems import DESCRIBED, refusing
 from streams.api.services import Services
 from streams.deliver.act_rules import MAX_KEY_CHARS, MAX_REASON_CHARS, RejectReason
@@ -59,7 +59,7 @@ class ActBody(BaseModel):
     code: RejectReason | None = None
     """Of reject: why."""
     text: str = Field(default="", max_length=MAX_REASON_CHARS)
-    """In one's own words, without the patient's name."""
+    """In one's own words, without the patient's name; of mute: why, and obligatory."""
     until: AwareDatetime | None = None
     """Of mute: until when, at most 7 days."""
     outcome: Outcome = Outcome.NOT_STATED
@@ -99,6 +99,7 @@ def act_routes(services: Services) -> APIRouter:
             alert_id: AlertId, caller: Asking, body: ActBody | None = None, key: Key = ""
         ) -> AlertView:
             said, case = body or ActBody(), case_of(services, alert_id)
+            require_why(verb, said.text)
             made = refusing(
                 lambda: make_act(
                     case,

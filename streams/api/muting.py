@@ -147,3 +147,15 @@ class MuteDesk:
             return True
         about = Subject.PATIENT if scope is CareScope.PATIENT else Subject.WARD
         return await self.places.may_see(caller.token, about, subject)
+
+
+def require_why(verb: CareVerb, text: str) -> None:
+    """Refuse to keep one alert quiet without a reason, as a patient, a ward or a site is not either.
+
+    Raises
+    ------
+    ProblemError
+        422 when there is none.
+    """
+    if verb is CareVerb.MUTED and not text.strip():
+        raise ProblemError(422, "REASON_MISSING", "say why it is to be quiet, as text: others will ask")

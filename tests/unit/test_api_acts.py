@@ -81,7 +81,7 @@ async def test_quiet_asked_for_again_is_the_same_act_also_when_its_time_is_over(
 
 async def test_what_the_life_of_an_alert_does_not_allow_is_a_conflict(place: Hospital) -> None:
     await post(place, f"{PATH}/accept")
-    got = await post(place, f"{PATH}/mute", until=UNTIL)
+    got = await post(place, f"{PATH}/mute", until=UNTIL, text="echo at noon")
     assert (got.status_code, got.json()["code"]) == (409, "NOT_ALLOWED")
     assert "accepted" in got.json()["detail"]
     assert len(place.book.appended) == 1
@@ -92,9 +92,11 @@ async def test_what_the_life_of_an_alert_does_not_allow_is_a_conflict(place: Hos
     [
         ("reject", {}, "REASON_MISSING"),
         ("reject", {"code": "other"}, "REASON_MISSING"),
-        ("mute", {}, "EXPIRY_MISSING"),
-        ("mute", {"until": "2026-03-01T00:00:00Z"}, "EXPIRY_PAST"),
-        ("mute", {"until": "2027-03-01T00:00:00Z"}, "EXPIRY_TOO_FAR"),
+        ("mute", {"until": UNTIL}, "REASON_MISSING"),
+        ("mute", {"until": UNTIL, "text": " "}, "REASON_MISSING"),
+        ("mute", {"text": "echo at noon"}, "EXPIRY_MISSING"),
+        ("mute", {"text": "echo at noon", "until": "2026-03-01T00:00:00Z"}, "EXPIRY_PAST"),
+        ("mute", {"text": "echo at noon", "until": "2027-03-01T00:00:00Z"}, "EXPIRY_TOO_FAR"),
         ("unmute", {}, "NOT_ALLOWED"),
         ("outcome", {"outcome": "CONFIRMED"}, "NOT_ALLOWED"),
     ],

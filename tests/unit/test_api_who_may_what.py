@@ -35,7 +35,7 @@ NAMES = {
 UNTIL = "2026-03-02T12:00:00Z"
 BODIES = {
     "reject": {"code": "poor-recording"},
-    "mute": {"until": UNTIL},
+    "mute": {"until": UNTIL, "text": "echo at noon"},
     "outcome": {"outcome": "CONFIRMED"},
     "mutes": {"scope": "WARD", "subject": "W1", "until": UNTIL, "text": "moving house"},
 }

@@ -8,13 +8,13 @@ from fastapi import Form
 
 from schemas.audit import CareAction, CareVerb, Outcome
 from streams.api.doors import Caller
+from streams.api.muting import require_why
 from streams.api.problems import refusing
 from streams.api.services import Services
 from streams.api.wording import VERBS
 from streams.deliver.act_rules import MAX_MUTE, MAX_REASON_CHARS
 from streams.deliver.acts import By, make_act
 from streams.deliver.case import AlertCase
-from streams.feeds.http.problems import ProblemError
 
 ORIGIN: Final = "inbox"
 
@@ -77,10 +77,7 @@ async def answer_alert(services: Services, case: AlertCase, answer: Answer, call
     RetriableError
         When Kafka did not take it; the same may be tried again.
     """
-    if answer.verb is CareVerb.MUTED and not answer.reason:
-        raise ProblemError(
-            422, "REASON_MISSING", "say why it is to be quiet: others will ask; go back and fill it in"
-        )
+    require_why(answer.verb, answer.reason)
     await services.book.append(refusing(lambda: _act(services, case, answer, caller)))
 
 
