@@ -155,7 +155,8 @@ async def tells_live(bootstrap: str, client: httpx.AsyncClient, stranger: httpx.
         assert [(got.status_code, got.json()["state"]) for got in answers] == [(200, "ACKNOWLEDGED")] * 2
         assert (await event(lines, "alert"))["answered_by"] == "ward-nurse"
     assert (await stranger.post(f"{path}/accept")).status_code == 404
-    written = await acts(bootstrap, 3)
+    # The patient twice: once opened, once a row of the list.
+    written = await acts(bootstrap, 4)
     assert {act.actor for act in written} == {"ward-nurse"}
     assert {(act.verb, act.scope, act.subject) for act in written} == {
         (CareVerb.ACKNOWLEDGED, CareScope.ALERT, ""),
