@@ -11,6 +11,9 @@ LOOPBACK: Final = "127.0.0.1"
 _PORTS: Final = range(20_000, 32_000)
 _TRIES: Final = 200
 
+#: Of the system: a seeded generator would give every process that was seeded alike the same ports at one time.
+_CHANCE: Final = random.SystemRandom()
+
 
 def free_port() -> int:
     """Find a loopback port nobody listens on.
@@ -21,7 +24,7 @@ def free_port() -> int:
         When 200 random ports were all taken.
     """
     for _ in range(_TRIES):
-        port = random.choice(_PORTS)
+        port = _CHANCE.choice(_PORTS)
         if _is_free(port):
             return port
     raise OSError(f"no free port found in {_PORTS.start}-{_PORTS.stop}; stop servers nobody needs")
