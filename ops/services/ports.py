@@ -11,7 +11,7 @@ LOOPBACK: Final = "127.0.0.1"
 _PORTS: Final = range(20_000, 32_000)
 _TRIES: Final = 200
 
-#: Of the system: a seeded generator would give every process that was seeded alike the same ports at one time.
+#: Of the system: a seeded one would give processes that were seeded alike the same ports at one time.
 _CHANCE: Final = random.SystemRandom()
 
 
