@@ -145,7 +145,7 @@ async def _ends_in_a_history_and_an_alert(site: SecuredSite, ecg: EcgRecorded) -
     """Publish as a feed, read as the pages do."""
     await _publish(site, ecg)
     async with open_producer(site.settings(ADMIN).kafka, max_request_bytes=2**20, budget_s=10) as producer:
-        for number, probability in enumerate((0.1, 0.9)):
+        for number, probability in enumerate((0.1, 0.9, 0.9)):  # the second one confirms
             risk = assessed(number, probability, hour=number, patient_id="P-alert")
             await producer.send_and_wait(ECG_RISK, value=CODEC.encode(risk), key=b"P-alert", headers=[])
     await _until_known(site, ecg.patient_id, [ecg.ecg_id])
@@ -153,7 +153,9 @@ async def _ends_in_a_history_and_an_alert(site: SecuredSite, ecg: EcgRecorded) -
     async with asyncio.timeout(DEADLINE_S), reading as reader:
         alerts: list[Any] = []
         while not alerts:
-            alerts = [seen.record for seen in await reader.poll(1.0)]
+            arrived = [seen.record for seen in await reader.poll(1.0)]
+            # The ward's own ECG may raise one too: its noise depends on the hour.
+            alerts = [alert for alert in arrived if getattr(alert, "patient_id", "") == "P-alert"]
     assert [type(alert) for alert in alerts] == [AlertRaised]
 
 
