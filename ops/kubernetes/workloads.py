@@ -64,8 +64,8 @@ def _stage(name: str, cpu: str, memory: str, growth: Growth | None = None) -> Wo
     return Workload(name=name, command=("worker", name), cpu=cpu, memory=memory, route=route, growth=growth)
 
 
-# Estimates until measured on the site (`diastole bench --recovery`): featurize about 60 ECGs a second and core,
-# infer about 100 with the compact bundle; two of the others are there for a node that is lost.
+# Estimates until measured on the site (`diastole bench --recovery`): featurize about 60 ECGs a second and
+# core, infer about 100 with the compact bundle; two of the others are there for a node that is lost.
 WORKLOADS: Final = (
     _stage("featurize", "1", "1Gi", Growth(least=2, most=PARTITIONS, lag_per_worker=300)),
     _stage("infer", "1", "2Gi", Growth(least=2, most=PARTITIONS, lag_per_worker=500)),
