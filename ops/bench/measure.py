@@ -3,19 +3,19 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from ops.bench.load import Load, draw_load, poisson_arrivals
+from ops.bench.stack import fresh_stack
 from ops.bench.tally import Spread, Tally
 from ops.bench.trend import LagTrend
-from ops.services import BrokerKind, start_broker, start_redis
+from ops.services import BrokerKind
 from ops.topic_reader import TopicReader, open_topic_reader
-from ops.topics import apply_topics
-from ops.worker_processes import WORKER_ENVIRONMENT, running_workers
+from ops.worker_processes import running_workers
 from schemas.codec import Codec
 from schemas.recorded import EcgRecorded
 from streams.feeds.publish import EcgPublisher, open_publisher
@@ -103,26 +103,18 @@ async def run_bench(
     ServiceError
         When a server or a worker does not start.
     """
-    with ExitStack() as servers:
-        broker = servers.enter_context(start_broker(kind, home))
-        redis = servers.enter_context(start_redis(home))
-        await apply_topics(broker.bootstrap, plan.partitions)
-        environment = {
-            **WORKER_ENVIRONMENT,
-            "DIASTOLE_BROKER": broker.bootstrap,
-            "DIASTOLE_REDIS_URL": redis.url,
-            "DIASTOLE_HOME": str(home),
-            "DIASTOLE_PARTITIONS": str(plan.partitions),
-        }
+    async with fresh_stack(home, kind, plan.partitions) as stack:
+        bootstrap = stack.broker.bootstrap
         say(f"{kind} broker: starting the workers")
-        workers = running_workers(tuple(ROUTES), home, environment)
-        await asyncio.to_thread(servers.enter_context, workers)
-        load = await asyncio.to_thread(draw_load, utc_now())
-        async with AsyncExitStack() as clients:
-            publisher = await clients.enter_async_context(open_publisher(broker.bootstrap, codec))
-            reading = open_topic_reader(broker.bootstrap, _TOPICS, codec, from_beginning=True)
-            reader = await clients.enter_async_context(reading)
-            return await _Bench(plan, kind, load, publisher, reader, say).run()
+        with ExitStack() as started:
+            workers = running_workers(tuple(ROUTES), home, stack.environment)
+            await asyncio.to_thread(started.enter_context, workers)
+            load = await asyncio.to_thread(draw_load, utc_now())
+            async with (
+                open_publisher(bootstrap, codec) as publisher,
+                open_topic_reader(bootstrap, _TOPICS, codec, from_beginning=True) as reader,
+            ):
+                return await _Bench(plan, kind, load, publisher, reader, say).run()
 
 
 class _Bench:

@@ -12,17 +12,15 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ops.bench.load import Load, draw_load
+from ops.bench.stack import PARTITIONS, fresh_stack
 from ops.chaos.offsets import Watcher, watching
-from ops.services import start_broker, start_redis
 from ops.services.process import Server
-from ops.topics import apply_topics
-from ops.worker_processes import WORKER_ENVIRONMENT, running_workers
+from ops.worker_processes import running_workers
 from schemas.codec import Codec
 from streams.feeds.publish import EcgPublisher, open_publisher
 from streams.stage import utc_now
 from streams.topology import ROUTES
 
-_PARTITIONS: Final = 4
 _RATE_PER_S: Final = 10.0
 _LOOK_S: Final = 0.1
 
@@ -52,27 +50,19 @@ class Restart:
 
 async def measure_restarts(home: Path, codec: Codec, session_timeout_s: float, say: Say) -> list[Restart]:
     """Kill the only worker of each stage in turn while ECGs keep coming, and start it again at once."""
-    with ExitStack() as servers:
-        broker = servers.enter_context(start_broker("apache", home))
-        redis = servers.enter_context(start_redis(home))
-        await apply_topics(broker.bootstrap, _PARTITIONS)
-        environment = {
-            **WORKER_ENVIRONMENT,
-            "DIASTOLE_BROKER": broker.bootstrap,
-            "DIASTOLE_REDIS_URL": redis.url,
-            "DIASTOLE_HOME": str(home),
-            "DIASTOLE_SESSION_TIMEOUT_S": str(session_timeout_s),
-        }
+    async with fresh_stack(home) as stack:
+        environment = {**stack.environment, "DIASTOLE_SESSION_TIMEOUT_S": str(session_timeout_s)}
         say("starting the workers")
-        running = running_workers(tuple(ROUTES), home, environment)
-        workers = await asyncio.to_thread(servers.enter_context, running)
         load = await asyncio.to_thread(draw_load, utc_now())
-        async with open_publisher(broker.bootstrap, codec) as publisher:
-            sending = asyncio.create_task(_send(publisher, load))
-            try:
-                return await _kill_each(broker.bootstrap, workers, session_timeout_s, say)
-            finally:
-                sending.cancel()
+        with ExitStack() as started:
+            running = running_workers(tuple(ROUTES), home, environment)
+            workers = await asyncio.to_thread(started.enter_context, running)
+            async with open_publisher(stack.broker.bootstrap, codec) as publisher:
+                sending = asyncio.create_task(_send(publisher, load))
+                try:
+                    return await _kill_each(stack.broker.bootstrap, workers, session_timeout_s, say)
+                finally:
+                    sending.cancel()
 
 
 async def _send(publisher: EcgPublisher, load: Load) -> None:
@@ -87,7 +77,7 @@ async def _kill_each(
     bootstrap: str, workers: Mapping[str, Server], session_timeout_s: float, say: Say
 ) -> list[Restart]:
     restarts = []
-    async with watching(bootstrap, _PARTITIONS) as watcher:
+    async with watching(bootstrap, PARTITIONS) as watcher:
         for stage, worker in workers.items():
             await _until_moved(watcher, stage, await watcher.committed(stage))
             say(f"killing {stage}")

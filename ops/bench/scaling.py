@@ -11,17 +11,15 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ops.bench.load import draw_load
-from ops.services import start_broker, start_redis
+from ops.bench.stack import fresh_stack
 from ops.services.process import Server
 from ops.topic_reader import open_topic_reader
-from ops.topics import apply_topics
-from ops.worker_processes import WORKER_ENVIRONMENT, worker_command
+from ops.worker_processes import worker_command
 from schemas.codec import Codec
 from streams.feeds.publish import open_publisher
 from streams.stage import utc_now
 from streams.topology import ROUTES
 
-_PARTITIONS = 4
 _STAGE = "featurize"
 
 Say = Callable[[str], None]
@@ -46,28 +44,21 @@ async def measure_scaling(home: Path, codec: Codec, ecgs: int, say: Say) -> list
 
 
 async def _run(home: Path, codec: Codec, ecgs: int, workers: int, say: Say) -> Scaled:
-    with ExitStack() as servers:
-        broker = servers.enter_context(start_broker("apache", home))
-        redis = servers.enter_context(start_redis(home))
-        await apply_topics(broker.bootstrap, _PARTITIONS)
-        environment = {
-            **WORKER_ENVIRONMENT,
-            "DIASTOLE_BROKER": broker.bootstrap,
-            "DIASTOLE_REDIS_URL": redis.url,
-            "DIASTOLE_HOME": str(home),
-        }
+    async with fresh_stack(home) as stack:
+        bootstrap = stack.broker.bootstrap
         load = await asyncio.to_thread(draw_load, utc_now())
         say(f"{workers} of {_STAGE}: publishing {ecgs} ECGs")
-        async with open_publisher(broker.bootstrap, codec) as publisher:
+        async with open_publisher(bootstrap, codec) as publisher:
             for begin in range(0, ecgs, 200):
                 numbers = range(begin, min(begin + 200, ecgs))
                 await asyncio.gather(*(publisher.publish(load.ecg(number)) for number in numbers))
-        started = [Server(worker_command(_STAGE, home, environment)) for _ in range(workers)]
-        for worker in started:
-            servers.callback(worker.stop)
-        await asyncio.gather(*(asyncio.to_thread(worker.start) for worker in started))
-        say(f"{workers} of {_STAGE}: at work")
-        return await _timed(broker.bootstrap, codec, ecgs, workers)
+        with ExitStack() as stopping:
+            started = [Server(worker_command(_STAGE, home, stack.environment)) for _ in range(workers)]
+            for worker in started:
+                stopping.callback(worker.stop)
+            await asyncio.gather(*(asyncio.to_thread(worker.start) for worker in started))
+            say(f"{workers} of {_STAGE}: at work")
+            return await _timed(bootstrap, codec, ecgs, workers)
 
 
 async def _timed(bootstrap: str, codec: Codec, ecgs: int, workers: int) -> Scaled:

@@ -12,17 +12,15 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ops.bench.load import Load, draw_load
+from ops.bench.stack import PARTITIONS, fresh_stack
 from ops.chaos.offsets import Watcher, watching
-from ops.services import start_broker, start_redis
 from ops.services.process import Server
-from ops.topics import apply_topics
-from ops.worker_processes import WORKER_ENVIRONMENT, running_workers
+from ops.worker_processes import running_workers
 from schemas.codec import Codec
 from streams.feeds.publish import EcgPublisher, open_publisher
 from streams.stage import utc_now
 from streams.topology import ROUTES, WAVEFORM_ROUTE
 
-_PARTITIONS: Final = 4
 _STAGES: Final = (*ROUTES, WAVEFORM_ROUTE.stage)
 
 #: ECGs before anything is counted: models are warm then, and every buffer has been filled once.
@@ -61,30 +59,23 @@ async def measure_sizes(home: Path, codec: Codec, ecgs: int, say: Say) -> list[C
     ServiceError
         When a server or a worker does not start.
     """
-    with ExitStack() as servers:
-        broker = servers.enter_context(start_broker("apache", home))
-        redis = servers.enter_context(start_redis(home))
-        await apply_topics(broker.bootstrap, _PARTITIONS)
-        environment = {
-            **WORKER_ENVIRONMENT,
-            "DIASTOLE_BROKER": broker.bootstrap,
-            "DIASTOLE_REDIS_URL": redis.url,
-            "DIASTOLE_HOME": str(home),
-        }
+    async with fresh_stack(home) as stack:
+        bootstrap = stack.broker.bootstrap
         say("starting the workers")
-        running = running_workers(_STAGES, home, environment)
-        workers = await asyncio.to_thread(servers.enter_context, running)
-        processes = {**workers, "Kafka": broker, "Redis": redis}
         load = await asyncio.to_thread(draw_load, utc_now())
-        async with (
-            open_publisher(broker.bootstrap, codec) as publisher,
-            watching(broker.bootstrap, _PARTITIONS) as watcher,
-        ):
-            await _play(publisher, watcher, load, range(_WARM_UP))
-            before = _cpu_s(processes)
-            say(f"{ecgs} ECGs")
-            await _play(publisher, watcher, load, range(_WARM_UP, _WARM_UP + ecgs))
-            after = _cpu_s(processes)
+        with ExitStack() as started:
+            running = running_workers(_STAGES, home, stack.environment)
+            workers = await asyncio.to_thread(started.enter_context, running)
+            processes = {**workers, "Kafka": stack.broker, "Redis": stack.redis}
+            async with (
+                open_publisher(bootstrap, codec) as publisher,
+                watching(bootstrap, PARTITIONS) as watcher,
+            ):
+                await _play(publisher, watcher, load, range(_WARM_UP))
+                before = _cpu_s(processes)
+                say(f"{ecgs} ECGs")
+                await _play(publisher, watcher, load, range(_WARM_UP, _WARM_UP + ecgs))
+                after = _cpu_s(processes)
     return [
         Cost(process=name, cpu_ms=1000 * (after[name][0] - before[name][0]) / ecgs, memory_mb=after[name][1])
         for name in processes

@@ -6,6 +6,8 @@ per partition. Here a change is durable when :meth:`KafkaState.write` returns, a
 complete when :meth:`KafkaState.restore` returns; both are plain awaits in the runner.
 """
 
+from collections.abc import Iterable
+
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -41,7 +43,7 @@ class KafkaState:
         if not missing:
             return
         try:
-            self._states.update(await self._read(missing))
+            self._states.update(await read_states(self._broker, self._topic, missing))
         except KafkaError as error:
             raise KafkaUnavailableError(
                 f"state cannot be restored from {self._topic}: {type(error).__name__}"
@@ -68,19 +70,27 @@ class KafkaState:
         """Forget every partition; each is read again when next needed."""
         self._states.clear()
 
-    async def _read(self, partitions: set[int]) -> dict[int, dict[bytes, bytes]]:
-        consumer = AIOKafkaConsumer(
-            **client_options(self._broker),
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=4 * 2**20,
-        )
-        try:
-            await consumer.start()
-            return await _read_to_end(consumer, [TopicPartition(self._topic, p) for p in partitions])
-        finally:
-            await consumer.stop()
+
+async def read_states(broker: Broker, topic: str, partitions: Iterable[int]) -> dict[int, dict[bytes, bytes]]:
+    """Read partitions of a state topic from their beginning to the end they have now: by partition, by key.
+
+    Raises
+    ------
+    KafkaError
+        When they cannot be read now.
+    """
+    consumer = AIOKafkaConsumer(
+        **client_options(broker),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=4 * 2**20,
+    )
+    try:
+        await consumer.start()
+        return await _read_to_end(consumer, [TopicPartition(topic, p) for p in partitions])
+    finally:
+        await consumer.stop()
 
 
 async def _read_to_end(
